@@ -1,0 +1,69 @@
+import type { Disposable } from './emitter.ts';
+import type { Executor } from './executor.ts';
+import type { TaskState } from './tasks.ts';
+
+/** How a cluster ended by itself: `closed` in order, else why it died. */
+export type ClusterExit =
+  | { readonly how: 'closed' }
+  | { readonly how: 'died'; readonly message: string; readonly detail?: string };
+
+/** Task name → state → how many. */
+export type TaskNumbers = Readonly<Record<string, Readonly<Partial<Record<TaskState, number>>>>>;
+
+/** What happened to a worker unasked. `gave-up`: a task that took too many workers with it fails; none is named. */
+export interface WorkerNews {
+  readonly what: 'died' | 'restarted' | 'lost' | 'gave-up';
+  readonly name?: string;
+  readonly message: string;
+}
+
+/** A cluster that a back end runs for us. */
+export interface ClusterHandle {
+  /** Scheduler address, as clients outside the cluster reach it. */
+  readonly address: string;
+  /** URL of the dashboard, null if it has none. */
+  readonly dashboard: string | null;
+  /** How many workers it was asked to start with. */
+  readonly workers: number;
+  /** Resolves once, when the cluster is gone for whatever reason. */
+  readonly finished: Promise<ClusterExit>;
+  /** Python and packages of the workers, by name; absent if not known. Clients of other versions may fail. */
+  readonly versions?: Readonly<Record<string, string>>;
+  /** Hears of the tasks of one run, counted in the scheduler. Absent: this cluster cannot count. */
+  onTasks?(runId: string, listener: (groups: TaskNumbers) => void): Disposable;
+  /** Asks for a number of workers. */
+  scale(workers: number): void;
+  /**
+   * Ends it and resolves when nothing of it is left. `force` kills at once; otherwise workers may say goodbye.
+   * Closing twice is harmless.
+   */
+  close(options: { force: boolean }): Promise<void>;
+}
+
+/** Folder, import path and terminal of the workers of a cluster on this machine. */
+export interface Inheritance {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Goes in front of Python's `sys.path`. */
+  readonly path?: readonly string[];
+  /** Where what they print goes: a loopback port of ours and a secret that names the receiver. */
+  readonly output?: { readonly port: number; readonly token: string };
+}
+
+/** All that a back end may know of the outside while it starts a cluster. */
+export interface BackendContext {
+  /** Unique name for what it makes. */
+  readonly clusterId: string;
+  readonly signal: AbortSignal;
+  /** What its workers inherit, as if the user's own script had started it. */
+  readonly inherit: Inheritance;
+  /** Says in a few words what is being waited for. */
+  stage(text: string): void;
+  /** Tells what happens to its workers, as long as it lives. */
+  worker(news: WorkerNews): void;
+}
+
+/** A kind of place where clusters can live. A start that fails or is aborted removes what it made. */
+export interface Backend<E extends Executor = Executor> {
+  start(executor: E, context: BackendContext): Promise<ClusterHandle>;
+}

@@ -1,0 +1,99 @@
+import type { Failure } from './failure.ts';
+import { formatClock } from './format.ts';
+import type { SchedulerInfo } from './schedulerInfo.ts';
+
+/** Temporary: made for one run, gone after it. Static: stays until someone stops it. */
+export type Lifetime = 'temporary' | 'static';
+
+/** Owned: we made it, so we clean it up. Attached and discovered: other people's, never changed unasked. */
+export type Ownership = 'owned' | 'attached' | 'discovered';
+
+/** Times are milliseconds since the epoch. */
+export type ClusterState =
+  | { readonly kind: 'starting'; readonly sinceMs: number; readonly stage: string }
+  | {
+      readonly kind: 'running';
+      readonly sinceMs: number;
+      readonly address: string;
+      readonly dashboard: string | null;
+    }
+  | {
+      readonly kind: 'lost';
+      readonly sinceMs: number;
+      readonly address: string;
+      readonly dashboard: string | null;
+      readonly reason: string;
+    }
+  | { readonly kind: 'stopping'; readonly sinceMs: number }
+  | { readonly kind: 'stopped'; readonly sinceMs: number }
+  | { readonly kind: 'failed'; readonly sinceMs: number; readonly failure: Failure };
+
+/** What happened to a worker of a cluster unasked. */
+export interface WorkerIncident {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  /** The worker's name; none if it is about a task that took several with it. */
+  readonly worker?: string;
+  /** A sentence: `worker 1 was killed (signal 9) while working on load`. */
+  readonly message: string;
+  /** Whether another has taken its place since. */
+  readonly restarted: boolean;
+}
+
+export interface Cluster {
+  readonly id: string;
+  readonly name: string;
+  /** Name of the executor that it was made from. */
+  readonly executor: string;
+  readonly lifetime: Lifetime;
+  readonly ownership: Ownership;
+  readonly state: ClusterState;
+  /** The run that a temporary cluster is for. */
+  readonly runId?: string;
+  /** What its scheduler last said. */
+  readonly info?: SchedulerInfo;
+  /** The last few, oldest first. */
+  readonly incidents?: readonly WorkerIncident[];
+}
+
+const next: Record<ClusterState['kind'], readonly ClusterState['kind'][]> = {
+  starting: ['starting', 'running', 'failed', 'stopping', 'stopped'],
+  running: ['stopping', 'lost', 'failed', 'stopped'],
+  lost: ['running', 'lost', 'failed', 'stopping', 'stopped'],
+  stopping: ['stopped', 'failed'],
+  stopped: [],
+  failed: [],
+};
+
+/** The cluster in its new state. Throws on a step that the life cycle does not have: that is a bug of ours. */
+export function advanceCluster(cluster: Cluster, state: ClusterState): Cluster {
+  if (!next[cluster.state.kind].includes(state.kind)) {
+    throw new Error(`cluster ${cluster.id}: ${cluster.state.kind} cannot become ${state.kind}`);
+  }
+  return { ...cluster, state };
+}
+
+const keptIncidents = 5;
+
+/** The cluster with one more incident. */
+export function withIncident(cluster: Cluster, incident: WorkerIncident): Cluster {
+  return { ...cluster, incidents: [...(cluster.incidents ?? []), incident].slice(-keptIncidents) };
+}
+
+/** The cluster after a worker of that name has come back, from however many deaths: its incidents say so. */
+export function withRestart(cluster: Cluster, worker: string): Cluster {
+  const incidents = (cluster.incidents ?? []).map((incident) =>
+    incident.worker === worker ? { ...incident, restarted: true } : incident,
+  );
+  return { ...cluster, incidents };
+}
+
+/** An incident in one line, with its time last: `worker 1 was killed (signal 9), restarted · 10:41`. */
+export function incidentText({ message, restarted, atMs }: WorkerIncident): string {
+  return `${message}${restarted ? ', restarted' : ''} · ${formatClock(atMs)}`;
+}
+
+/** Whether it may still hold processes. */
+export function isLive(cluster: Cluster): boolean {
+  return cluster.state.kind !== 'stopped' && cluster.state.kind !== 'failed';
+}

@@ -1,0 +1,256 @@
+import type { Backend, ClusterHandle, Inheritance, WorkerNews } from './backend.ts';
+import { type Cluster, isLive, type Lifetime } from './cluster.ts';
+import type { Disposable } from './emitter.ts';
+import { UserError } from './errors.ts';
+import type { Executor } from './executor.ts';
+import { type Failure, toFailure } from './failure.ts';
+import type { Logger } from './log.ts';
+import type { SchedulerInfo } from './schedulerInfo.ts';
+import type { Store } from './store.ts';
+
+/** Looks at a scheduler until disposed; injected, so that the core needs no network. */
+export type Watch = (
+  address: string,
+  listener: { onInfo(info: SchedulerInfo): void; onLost(reason: string): void },
+) => Disposable;
+
+export interface ManagerOptions {
+  readonly store: Store;
+  readonly watch: Watch;
+  readonly log: Logger;
+}
+
+export interface StartOptions {
+  readonly executor: Executor;
+  readonly backend: Backend;
+  readonly name: string;
+  readonly lifetime: Lifetime;
+  readonly runId?: string;
+  readonly inherit?: Inheritance;
+}
+
+interface Entry {
+  readonly abort: AbortController;
+  readonly started: Promise<ClusterHandle>;
+  handle?: ClusterHandle;
+  watcher?: Disposable;
+  stopping?: Promise<void>;
+}
+
+/** Drives back ends and keeps the store true about the clusters that are ours. */
+export class ClusterManager {
+  readonly #options: ManagerOptions;
+  readonly #entries = new Map<string, Entry>();
+  #count = 0;
+
+  constructor(options: ManagerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Starts a cluster. Its row is there at once; `started` resolves when it answers, or rejects with the reason
+   * that the row shows. A temporary cluster whose start failed leaves no row: its run tells.
+   */
+  start(options: StartOptions): { readonly id: string; readonly started: Promise<ClusterHandle> } {
+    const { store, log } = this.#options;
+    this.#count += 1;
+    const id = `c${this.#count}`;
+    const cluster: Cluster = {
+      id,
+      name: options.name,
+      executor: options.executor.name,
+      lifetime: options.lifetime,
+      ownership: 'owned',
+      state: { kind: 'starting', sinceMs: Date.now(), stage: 'starting' },
+      ...(options.runId && { runId: options.runId }),
+    };
+    store.dispatch({ type: 'cluster.added', cluster });
+    const abort = new AbortController();
+    const started = options.backend
+      .start(options.executor, {
+        clusterId: id,
+        signal: abort.signal,
+        inherit: options.inherit ?? {},
+        stage: (stage) => {
+          const state = this.#cluster(id)?.state;
+          if (state?.kind === 'starting') {
+            store.dispatch({ type: 'cluster.state', id, state: { ...state, stage } });
+          }
+        },
+        worker: (news) => this.#onWorker(id, news),
+      })
+      .then(
+        (handle) => this.#running(id, handle),
+        (error: unknown) => {
+          if (abort.signal.aborted) {
+            this.#ended(id);
+            throw cancelled(error);
+          }
+          log.warn(`cluster ${options.name}: ${toFailure(error).message}`);
+          this.#failed(id, toFailure(error));
+          throw error;
+        },
+      );
+    // Whoever needs the handle awaits it; a start nobody waits for must not become an unhandled rejection.
+    started.catch(() => undefined);
+    this.#entries.set(id, { abort, started });
+    return { id, started };
+  }
+
+  /** The handle of a running cluster. Throws a {@link UserError} if it is not running. */
+  handle(id: string): ClusterHandle {
+    const handle = this.#entries.get(id)?.handle;
+    if (!handle || this.#cluster(id)?.state.kind !== 'running') {
+      throw new UserError('unreachable', `Cluster ${this.#cluster(id)?.name ?? id} is not running`);
+    }
+    return handle;
+  }
+
+  /**
+   * Ends a cluster in any state; resolves when nothing of it is left, or its row says why not. Harmless to repeat,
+   * and with `force` it hurries.
+   */
+  stop(id: string, options: { force: boolean }): Promise<void> {
+    const entry = this.#entries.get(id);
+    const cluster = this.#cluster(id);
+    if (!entry || !cluster || !isLive(cluster)) return Promise.resolve();
+    if (entry.stopping && !options.force) return entry.stopping;
+    entry.stopping = this.#stop(id, entry, options.force);
+    return entry.stopping;
+  }
+
+  async #stop(id: string, entry: Entry, force: boolean): Promise<void> {
+    const { store } = this.#options;
+    if (this.#cluster(id)?.state.kind !== 'stopping') {
+      store.dispatch({ type: 'cluster.state', id, state: { kind: 'stopping', sinceMs: Date.now() } });
+    }
+    entry.watcher?.dispose();
+    entry.abort.abort();
+    const handle = entry.handle ?? (await entry.started.catch(() => undefined));
+    try {
+      await handle?.close({ force });
+      this.#ended(id);
+    } catch (error) {
+      // Something of it may be left: its row stays, and says so.
+      const { log } = this.#options;
+      log.error(`cluster ${id} could not be stopped: ${toFailure(error).message}`);
+      this.#failed(id, toFailure(error), { keepRow: true });
+    }
+  }
+
+  /** Removes the row of a cluster that failed. */
+  dismiss(id: string): void {
+    const cluster = this.#cluster(id);
+    if (cluster && !isLive(cluster)) this.#forget(id);
+  }
+
+  /** Forced end of everything that is ours. */
+  async dispose(): Promise<void> {
+    await Promise.allSettled([...this.#entries.keys()].map((id) => this.stop(id, { force: true })));
+  }
+
+  #cluster(id: string): Cluster | undefined {
+    return this.#options.store.snapshot.clusters.get(id);
+  }
+
+  async #running(id: string, handle: ClusterHandle): Promise<ClusterHandle> {
+    const entry = this.#entries.get(id);
+    if (!entry || this.#cluster(id)?.state.kind !== 'starting') {
+      // Stopped while it started: what came up late goes away again.
+      await handle.close({ force: true });
+      throw cancelled();
+    }
+    entry.handle = handle;
+    const { address, dashboard } = handle;
+    const { store, watch } = this.#options;
+    store.dispatch({
+      type: 'cluster.state',
+      id,
+      state: { kind: 'running', sinceMs: Date.now(), address, dashboard },
+    });
+    entry.watcher = watch(address, {
+      onInfo: (info) => this.#onInfo(id, info),
+      onLost: (reason) => this.#onLost(id, reason),
+    });
+    void handle.finished.then((exit) => {
+      if (exit.how === 'closed') return this.#ended(id);
+      const detail = exit.detail === undefined ? {} : { detail: exit.detail };
+      return this.#failed(id, { message: exit.message, ...detail });
+    });
+    return handle;
+  }
+
+  #onWorker(id: string, { what, name, message }: WorkerNews): void {
+    const { store, log } = this.#options;
+    const cluster = this.#cluster(id);
+    if (!cluster || !isLive(cluster) || cluster.state.kind === 'stopping') return;
+    log.warn(`cluster ${cluster.name}: ${message}`);
+    if (what === 'restarted') {
+      if (name !== undefined) store.dispatch({ type: 'cluster.restarted', id, worker: name });
+      return;
+    }
+    const worker = name === undefined ? {} : { worker: name };
+    const incident = { ...worker, message, atMs: Date.now(), restarted: false };
+    store.dispatch({ type: 'cluster.incident', id, incident });
+  }
+
+  #onInfo(id: string, info: SchedulerInfo): void {
+    const state = this.#cluster(id)?.state;
+    if (state?.kind !== 'running' && state?.kind !== 'lost') return;
+    const { store } = this.#options;
+    if (state.kind === 'lost') {
+      const { address, dashboard } = state;
+      store.dispatch({
+        type: 'cluster.state',
+        id,
+        state: { kind: 'running', sinceMs: Date.now(), address, dashboard },
+      });
+    }
+    store.dispatch({ type: 'cluster.info', id, info });
+  }
+
+  #onLost(id: string, reason: string): void {
+    const state = this.#cluster(id)?.state;
+    if (state?.kind !== 'running' && state?.kind !== 'lost') return;
+    const { address, dashboard } = state;
+    const sinceMs = state.kind === 'lost' ? state.sinceMs : Date.now();
+    const lost = { kind: 'lost', sinceMs, address, dashboard, reason } as const;
+    this.#options.store.dispatch({ type: 'cluster.state', id, state: lost });
+  }
+
+  #ended(id: string): void {
+    const cluster = this.#cluster(id);
+    if (!cluster) return;
+    if (isLive(cluster)) {
+      this.#options.store.dispatch({
+        type: 'cluster.state',
+        id,
+        state: { kind: 'stopped', sinceMs: Date.now() },
+      });
+    }
+    this.#forget(id);
+  }
+
+  #failed(id: string, failure: Failure, { keepRow = false } = {}): void {
+    const cluster = this.#cluster(id);
+    if (!cluster || !isLive(cluster)) return;
+    this.#entries.get(id)?.watcher?.dispose();
+    this.#options.store.dispatch({
+      type: 'cluster.state',
+      id,
+      state: { kind: 'failed', sinceMs: Date.now(), failure },
+    });
+    if (cluster.lifetime === 'temporary' && !keepRow) this.#forget(id);
+  }
+
+  #forget(id: string): void {
+    this.#entries.get(id)?.watcher?.dispose();
+    this.#entries.delete(id);
+    this.#options.store.dispatch({ type: 'cluster.removed', id });
+  }
+}
+
+/** What the user did is no failure: `ui/` shows no message for it. */
+function cancelled(cause?: unknown): UserError {
+  return new UserError('cancelled', 'The start was cancelled', { cause });
+}

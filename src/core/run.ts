@@ -1,0 +1,75 @@
+import type { Failure } from './failure.ts';
+import type { FlowDef } from './flow.ts';
+import type { TaskGroup } from './tasks.ts';
+
+/** Times are milliseconds since the epoch. */
+export type RunState =
+  | { readonly kind: 'queued'; readonly stage: string }
+  | { readonly kind: 'running'; readonly startedMs: number; readonly stage?: string }
+  | { readonly kind: 'cancelling'; readonly startedMs?: number; readonly forced: boolean }
+  | {
+      readonly kind: 'completed';
+      readonly startedMs: number;
+      readonly endedMs: number;
+      readonly result?: string;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly startedMs?: number;
+      readonly endedMs: number;
+      readonly failure: Failure;
+    }
+  | { readonly kind: 'cancelled'; readonly startedMs?: number; readonly endedMs: number }
+  | {
+      readonly kind: 'crashed';
+      readonly startedMs?: number;
+      readonly endedMs: number;
+      readonly failure: Failure;
+    };
+
+/** One execution of a flow on a cluster. */
+export interface Run {
+  readonly id: string;
+  /** Document URI of the flow's file. */
+  readonly uri: string;
+  readonly flow: FlowDef;
+  readonly executor: string;
+  readonly clusterId: string;
+  /** What the user gave, secrets hidden; the flow's own defaults are not among them. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly createdMs: number;
+  readonly state: RunState;
+  readonly tasks: readonly TaskGroup[];
+  /** What the runner or Prefect had to say besides states, newest last. */
+  readonly notes: readonly string[];
+}
+
+const next: Record<RunState['kind'], readonly RunState['kind'][]> = {
+  queued: ['queued', 'running', 'cancelling', 'cancelled', 'failed', 'crashed'],
+  running: ['running', 'cancelling', 'completed', 'failed', 'cancelled', 'crashed'],
+  cancelling: ['cancelling', 'cancelled', 'completed', 'failed', 'crashed'],
+  completed: [],
+  failed: [],
+  cancelled: [],
+  crashed: [],
+};
+
+/** The run in its new state. Throws on a step that the life cycle does not have: that is a bug of ours. */
+export function advanceRun(run: Run, state: RunState): Run {
+  if (!next[run.state.kind].includes(state.kind)) {
+    throw new Error(`run ${run.id}: ${run.state.kind} cannot become ${state.kind}`);
+  }
+  return { ...run, state };
+}
+
+/** Whether the run has reached an end state. */
+export function isOver(run: Run): boolean {
+  return next[run.state.kind].length === 0;
+}
+
+/** How long the run has taken so far, or took, in milliseconds; undefined if it never started. */
+export function runDurationMs(run: Run, nowMs: number): number | undefined {
+  const { state } = run;
+  if (state.kind === 'queued' || state.startedMs === undefined) return undefined;
+  return ('endedMs' in state ? state.endedMs : nowMs) - state.startedMs;
+}

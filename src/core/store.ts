@@ -1,0 +1,152 @@
+import {
+  advanceCluster,
+  type Cluster,
+  type ClusterState,
+  isLive,
+  type WorkerIncident,
+  withIncident,
+  withRestart,
+} from './cluster.ts';
+import { type Disposable, Emitter } from './emitter.ts';
+import { builtinExecutor, type ExecutorSet } from './executor.ts';
+import { advanceRun, type Run, type RunState } from './run.ts';
+import type { SchedulerInfo } from './schedulerInfo.ts';
+import type { TaskGroup } from './tasks.ts';
+
+/** All that the views show, at one moment. Never changed in place. */
+export interface Snapshot {
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  /** By age, oldest first. */
+  readonly runs: ReadonlyMap<string, Run>;
+  readonly executors: ExecutorSet;
+  /** Static cluster that runs use instead of the default executor, if the user chose one. */
+  readonly targetClusterId: string | undefined;
+}
+
+export type StoreEvent =
+  | { readonly type: 'cluster.added'; readonly cluster: Cluster }
+  | { readonly type: 'cluster.state'; readonly id: string; readonly state: ClusterState }
+  | { readonly type: 'cluster.info'; readonly id: string; readonly info: SchedulerInfo }
+  | { readonly type: 'cluster.incident'; readonly id: string; readonly incident: WorkerIncident }
+  | { readonly type: 'cluster.restarted'; readonly id: string; readonly worker: string }
+  | { readonly type: 'cluster.removed'; readonly id: string }
+  | { readonly type: 'run.added'; readonly run: Run }
+  | { readonly type: 'run.state'; readonly id: string; readonly state: RunState }
+  | { readonly type: 'run.tasks'; readonly id: string; readonly tasks: readonly TaskGroup[] }
+  | { readonly type: 'run.note'; readonly id: string; readonly text: string }
+  | { readonly type: 'run.removed'; readonly id: string }
+  | { readonly type: 'executors'; readonly executors: ExecutorSet }
+  | { readonly type: 'target'; readonly clusterId: string | undefined };
+
+/** A task that kills workers for hours must not fill the memory with notes. */
+const keptNotes = 50;
+
+/** What there is before anything happened. */
+export const emptySnapshot: Snapshot = {
+  clusters: new Map(),
+  runs: new Map(),
+  executors: { executors: [builtinExecutor], defaultName: builtinExecutor.name, problems: [] },
+  targetClusterId: undefined,
+};
+
+/** The snapshot after an event. Pure; throws on an unknown id or a step that a life cycle does not have. */
+export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
+  switch (event.type) {
+    case 'cluster.added':
+      return { ...snapshot, clusters: put(snapshot.clusters, event.cluster) };
+    case 'cluster.state': {
+      const cluster = advanceCluster(get(snapshot.clusters, event.id), event.state);
+      const clusters = put(snapshot.clusters, cluster);
+      // Runs must not go on being sent to a cluster that has died.
+      return { ...(isLive(cluster) ? snapshot : untarget(snapshot, event.id)), clusters };
+    }
+    case 'cluster.info':
+      return {
+        ...snapshot,
+        clusters: put(snapshot.clusters, { ...get(snapshot.clusters, event.id), info: event.info }),
+      };
+    case 'cluster.incident':
+      return {
+        ...snapshot,
+        clusters: put(snapshot.clusters, withIncident(get(snapshot.clusters, event.id), event.incident)),
+      };
+    case 'cluster.restarted':
+      return {
+        ...snapshot,
+        clusters: put(snapshot.clusters, withRestart(get(snapshot.clusters, event.id), event.worker)),
+      };
+    case 'cluster.removed':
+      return { ...untarget(snapshot, event.id), clusters: drop(snapshot.clusters, event.id) };
+    case 'run.added':
+      return { ...snapshot, runs: put(snapshot.runs, event.run) };
+    case 'run.state':
+      return { ...snapshot, runs: put(snapshot.runs, advanceRun(get(snapshot.runs, event.id), event.state)) };
+    case 'run.tasks':
+      return {
+        ...snapshot,
+        runs: put(snapshot.runs, { ...get(snapshot.runs, event.id), tasks: event.tasks }),
+      };
+    case 'run.note': {
+      const run = get(snapshot.runs, event.id);
+      return {
+        ...snapshot,
+        runs: put(snapshot.runs, { ...run, notes: [...run.notes, event.text].slice(-keptNotes) }),
+      };
+    }
+    case 'run.removed':
+      return { ...snapshot, runs: drop(snapshot.runs, event.id) };
+    case 'executors':
+      return { ...snapshot, executors: event.executors };
+    case 'target':
+      return { ...snapshot, targetClusterId: event.clusterId };
+    default:
+      return event satisfies never;
+  }
+}
+
+function untarget(snapshot: Snapshot, clusterId: string): Snapshot {
+  return snapshot.targetClusterId === clusterId ? { ...snapshot, targetClusterId: undefined } : snapshot;
+}
+
+function get<T>(map: ReadonlyMap<string, T>, id: string): T {
+  const value = map.get(id);
+  if (value === undefined) throw new Error(`nothing is called ${id}`);
+  return value;
+}
+
+function put<T extends { readonly id: string }>(
+  map: ReadonlyMap<string, T>,
+  value: T,
+): ReadonlyMap<string, T> {
+  return new Map(map).set(value.id, value);
+}
+
+function drop<T>(map: ReadonlyMap<string, T>, id: string): ReadonlyMap<string, T> {
+  const copy = new Map(map);
+  copy.delete(id);
+  return copy;
+}
+
+/** The one place where the product's state is kept. Writers dispatch, readers take the snapshot. */
+export class Store {
+  #snapshot: Snapshot = emptySnapshot;
+  readonly #changed = new Emitter<StoreEvent>();
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  dispatch(event: StoreEvent): void {
+    const { targetClusterId } = this.#snapshot;
+    this.#snapshot = reduce(this.#snapshot, event);
+    const target: StoreEvent = { type: 'target', clusterId: this.#snapshot.targetClusterId };
+    this.#changed.fire(event);
+    // Whoever shows what runs use need not know which other events change it.
+    if (event.type !== 'target' && target.clusterId !== targetClusterId) this.#changed.fire(target);
+  }
+
+  /** Calls `listener` after each event, with the snapshot already new. */
+  onDidChange(listener: (event: StoreEvent) => void): Disposable {
+    return this.#changed.on(listener);
+  }
+}

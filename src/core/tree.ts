@@ -1,0 +1,376 @@
+import { type Cluster, incidentText, isLive } from './cluster.ts';
+import { describeExecutor, plural } from './executor.ts';
+import { formatBytes, formatClock, formatDuration } from './format.ts';
+import { isOver, type Run, runDurationMs } from './run.ts';
+import type { WorkerInfo } from './schedulerInfo.ts';
+import type { Snapshot } from './store.ts';
+import { doneCount, type TaskGroup } from './tasks.ts';
+
+/** A row of the explorer as plain data; `ui/` turns it into a `TreeItem`. */
+export interface TreeNode {
+  /** Stable over refreshes, so that rows stay expanded and selected. */
+  readonly id: string;
+  readonly label: string;
+  readonly description?: string;
+  readonly tooltip?: string;
+  /** Codicon name. */
+  readonly icon: string;
+  /** Theme colour of the icon. */
+  readonly color?: string;
+  /** What the row's actions go by, and the `when` clauses of the menus: `cluster.owned.static.running`. */
+  readonly context: string;
+  /** What the row stands for: a cluster's or a run's id, an executor's name. */
+  readonly key: string;
+  /** What Enter or a click on the row shows, besides what its menu offers. */
+  readonly opens?: 'run' | 'executors';
+  readonly children?: readonly TreeNode[];
+  readonly expanded?: boolean;
+}
+
+const colors = {
+  good: 'testing.iconPassed',
+  bad: 'testing.iconFailed',
+  busy: 'charts.blue',
+  grey: 'disabledForeground',
+  warn: 'charts.yellow',
+} as const;
+
+/** The rows of the view "Clusters". */
+export function clusterNodes(snapshot: Snapshot, nowMs: number): TreeNode[] {
+  return [...snapshot.clusters.values()].map((cluster) => clusterNode(cluster, snapshot, nowMs));
+}
+
+function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeNode {
+  const runs = [...snapshot.runs.values()].filter((run) => run.clusterId === cluster.id && !isOver(run));
+  const { state } = cluster;
+  const inUse = snapshot.targetClusterId === cluster.id;
+  const children =
+    state.kind === 'running' || state.kind === 'lost'
+      ? [
+          schedulerNode(cluster, state.address, state.dashboard),
+          workersNode(cluster),
+          ...incidentNodes(cluster),
+          ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`)),
+        ]
+      : [...incidentNodes(cluster), ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`))];
+  return {
+    id: cluster.id,
+    key: cluster.id,
+    label: cluster.name,
+    description: [
+      clusterState(cluster, nowMs),
+      cluster.lifetime === 'static' ? 'static' : '',
+      inUse ? 'used for runs' : '',
+    ]
+      .filter(Boolean)
+      .join(' · '),
+    tooltip: clusterTooltip(cluster),
+    ...clusterIcon(cluster, inUse),
+    context: `cluster.${cluster.ownership}.${cluster.lifetime}.${state.kind}${inUse ? '.target' : ''}`,
+    // One that starts gets children soon; one that failed gets none.
+    ...((children.length > 0 || isLive(cluster)) && { children, expanded: true }),
+  };
+}
+
+function clusterState(cluster: Cluster, nowMs: number): string {
+  const { state, info } = cluster;
+  switch (state.kind) {
+    case 'starting':
+      return ['starting', inWords(state.stage), formatDuration(nowMs - state.sinceMs)]
+        .filter(Boolean)
+        .join(' · ');
+    case 'running':
+      return info
+        ? `running · ${plural(info.workers.length, 'worker')} · ${plural(info.totals.threads, 'thread')}`
+        : 'running';
+    case 'lost':
+      return `lost since ${formatClock(state.sinceMs)} (${state.reason})`;
+    case 'failed':
+      return `failed · ${firstLine(state.failure.message)}`;
+    case 'stopping':
+    case 'stopped':
+      return state.kind;
+    default:
+      return state satisfies never;
+  }
+}
+
+/** The stages that host and runner name by a key; others come as text. */
+const stageWords: Readonly<Record<string, string>> = {
+  python: 'warming Python up',
+  scheduler: 'launching scheduler and workers',
+  running: 'waiting for the workers',
+  draining: 'active tasks finish',
+};
+
+/** Empty for the stage that says no more than the state does. */
+function inWords(stage: string): string {
+  return stage === 'starting' ? '' : (stageWords[stage] ?? stage);
+}
+
+function clusterTooltip(cluster: Cluster): string {
+  const { state, info } = cluster;
+  const lines = [
+    cluster.name,
+    cluster.lifetime === 'temporary'
+      ? 'Temporary: made for one run, gone after it. Cancelling the run ends it at once.'
+      : 'Static: stays until it is stopped or this window closes.',
+  ];
+  if ('address' in state) lines.push(`Scheduler: ${state.address}`);
+  if (info?.version) lines.push(`Dask Distributed ${info.version}`);
+  if (info) {
+    const { memoryBytes, memoryLimitBytes } = info.totals;
+    lines.push(`Memory: ${memory(memoryBytes, memoryLimitBytes)}`);
+  }
+  if (state.kind === 'failed')
+    lines.push(state.failure.message, state.failure.hint ?? '', state.failure.detail ?? '');
+  lines.push(...(cluster.incidents ?? []).map((incident) => incidentText(incident)));
+  return lines.filter(Boolean).join('\n');
+}
+
+function clusterIcon(cluster: Cluster, inUse: boolean): Pick<TreeNode, 'icon' | 'color'> {
+  switch (cluster.state.kind) {
+    case 'starting':
+    case 'stopping':
+      return { icon: 'loading~spin' };
+    case 'running':
+      if (inUse) return { icon: 'star-full', color: colors.good };
+      return { icon: cluster.lifetime === 'static' ? 'server' : 'server-process', color: colors.good };
+    case 'lost':
+      return { icon: 'debug-disconnect', color: colors.grey };
+    case 'failed':
+      return { icon: 'error', color: colors.bad };
+    case 'stopped':
+      return { icon: 'circle-slash', color: colors.grey };
+    default:
+      return cluster.state satisfies never;
+  }
+}
+
+function schedulerNode(cluster: Cluster, address: string, dashboard: string | null): TreeNode {
+  return {
+    id: `${cluster.id}/scheduler`,
+    key: cluster.id,
+    label: 'scheduler',
+    description: address,
+    tooltip: dashboard
+      ? `${address}\nDashboard: ${dashboard}`
+      : `${address}\nNo dashboard (bokeh is not installed)`,
+    icon: 'type-hierarchy',
+    context: `scheduler${dashboard ? '.dashboard' : ''}`,
+  };
+}
+
+function workersNode(cluster: Cluster): TreeNode {
+  const workers = cluster.info?.workers ?? [];
+  return {
+    id: `${cluster.id}/workers`,
+    key: cluster.id,
+    label: `workers (${workers.length})`,
+    icon: 'server-environment',
+    context: 'workers',
+    children: workers.map((worker) => workerNode(cluster, worker)),
+    expanded: workers.length <= 8,
+  };
+}
+
+/** What happened to workers, newest first: it stays readable when they are back. */
+function incidentNodes(cluster: Cluster): TreeNode[] {
+  return (cluster.incidents ?? [])
+    .map((incident): TreeNode => {
+      const { message, restarted, atMs } = incident;
+      return {
+        id: `${cluster.id}/incident/${atMs}/${message}`,
+        key: cluster.id,
+        label: message,
+        description: [restarted ? 'restarted' : '', formatClock(atMs)].filter(Boolean).join(' · '),
+        tooltip: incidentText(incident),
+        icon: 'warning',
+        color: colors.warn,
+        context: 'incident',
+      };
+    })
+    .reverse();
+}
+
+function workerNode(cluster: Cluster, worker: WorkerInfo): TreeNode {
+  // Schedulers before 2022.8 do not tell a worker's status.
+  const well = worker.status === 'running' || worker.status === 'unknown';
+  const doing = [...new Set(worker.tasks.map((task) => task.prefix))].slice(0, 3).join(', ');
+  const parts = [
+    well ? '' : worker.status,
+    plural(worker.threads, 'thread'),
+    `${Math.round(worker.cpuPercent)} %`,
+    memory(worker.memoryBytes, worker.memoryLimitBytes),
+    doing,
+  ];
+  return {
+    id: `${cluster.id}/workers/${worker.address}`,
+    key: cluster.id,
+    label: worker.name === worker.address ? worker.address : `worker ${worker.name}`,
+    description: parts.filter(Boolean).join(' · '),
+    tooltip: [
+      worker.address,
+      `${worker.status}, ${worker.executing} executing, ${worker.ready} ready, ${worker.inMemory} results held`,
+    ].join('\n'),
+    icon: well ? 'vm-running' : 'vm',
+    ...(!well && { color: colors.warn }),
+    context: 'worker',
+  };
+}
+
+function memory(bytes: number, limitBytes: number): string {
+  return limitBytes > 0 ? `${formatBytes(bytes)} of ${formatBytes(limitBytes)}` : formatBytes(bytes);
+}
+
+/** The rows of the view "Runs": newest first. */
+export function runNodes(snapshot: Snapshot, nowMs: number): TreeNode[] {
+  return [...snapshot.runs.values()]
+    .reverse()
+    .map((run) => runNode(run, snapshot.clusters.get(run.clusterId), nowMs, 'runs/'));
+}
+
+function runNode(run: Run, cluster: Cluster | undefined, nowMs: number, idPrefix: string): TreeNode {
+  const { state } = run;
+  const groups = run.tasks.map((group) => groupNode(run, group, idPrefix));
+  const over = isOver(run);
+  return {
+    id: `${idPrefix}${run.id}`,
+    key: run.id,
+    label: run.flow.name,
+    description: runDescription(run, nowMs, cluster),
+    tooltip: runTooltip(run),
+    ...runIcon(run),
+    context: `run.${over ? 'over' : 'live'}.${state.kind}`,
+    opens: 'run',
+    // A row that VS Code has once seen without children stays closed when they come.
+    ...((groups.length > 0 || !over) && { children: groups, expanded: !over }),
+  };
+}
+
+/**
+ * `running 14/20 · 00:12`, `completed · 20 tasks · 00:31 · laptop · 10:41`.
+ * @param cluster what a queued run waits for, if it is known
+ */
+export function runDescription(run: Run, nowMs: number, cluster?: Cluster): string {
+  const { state, tasks } = run;
+  const total = tasks.reduce((sum, group) => sum + group.total, 0);
+  const done = tasks.reduce((sum, group) => sum + doneCount(group), 0);
+  const durationMs = runDurationMs(run, nowMs);
+  const time = durationMs === undefined ? '' : formatDuration(durationMs);
+  const progress = total > 0 ? ` ${done}/${total}` : '';
+  const ended = 'endedMs' in state ? formatClock(state.endedMs) : '';
+  const reason = 'failure' in state ? firstLine(state.failure.message) : '';
+  const parts = {
+    queued: ['queued', queuedStage(run, cluster), formatDuration(nowMs - run.createdMs)],
+    running: [`running${progress}`, state.kind === 'running' ? inWords(state.stage ?? '') : '', time],
+    cancelling: [`cancelling${progress}`, 'active tasks finish', time],
+    completed: ['completed', total > 0 ? plural(total, 'task') : '', time, run.executor, ended],
+    failed: ['failed', reason, time, run.executor, ended],
+    crashed: ['crashed', reason, time, run.executor, ended],
+    cancelled: [`cancelled${progress}`, time, run.executor, ended],
+  }[state.kind];
+  if (state.kind === 'cancelling' && state.forced) parts[1] = '';
+  return parts.filter(Boolean).join(' · ');
+}
+
+/** A run that has no stage of its own yet waits for its cluster. */
+function queuedStage({ state }: Run, cluster: Cluster | undefined): string {
+  const own = state.kind === 'queued' ? inWords(state.stage) : '';
+  return own || (cluster?.state.kind === 'starting' ? inWords(cluster.state.stage) : '');
+}
+
+/** A row has one line; its tooltip has them all. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}
+
+function runTooltip(run: Run): string {
+  const { state } = run;
+  const lines = [`${run.flow.name} on ${run.executor}`];
+  if ('failure' in state)
+    lines.push(state.failure.message, state.failure.hint ?? '', state.failure.detail ?? '');
+  if (state.kind === 'completed' && state.result) lines.push(`Result: ${state.result}`);
+  lines.push(...run.notes);
+  return lines.filter(Boolean).join('\n');
+}
+
+function runIcon(run: Run): Pick<TreeNode, 'icon' | 'color'> {
+  switch (run.state.kind) {
+    case 'queued':
+    case 'running':
+    case 'cancelling':
+      return { icon: 'loading~spin', color: colors.busy };
+    case 'completed':
+      return { icon: 'pass', color: colors.good };
+    case 'failed':
+      return { icon: 'error', color: colors.bad };
+    case 'crashed':
+      return { icon: 'flame', color: colors.bad };
+    case 'cancelled':
+      return { icon: 'circle-slash', color: colors.grey };
+    default:
+      return run.state satisfies never;
+  }
+}
+
+const shownStates = ['running', 'retrying', 'failed', 'crashed', 'cancelled', 'cached', 'skipped'] as const;
+
+function groupNode(run: Run, group: TaskGroup, idPrefix: string): TreeNode {
+  const done = doneCount(group);
+  const bad = (group.counts.failed ?? 0) + (group.counts.crashed ?? 0);
+  const special = shownStates.flatMap((state) => {
+    const n = group.counts[state] ?? 0;
+    return n > 0 ? [`${n} ${state}`] : [];
+  });
+  const waiting = done === 0 && special.length === 0;
+  return {
+    id: `${idPrefix}${run.id}/${group.name}`,
+    key: run.id,
+    label: group.name,
+    description: [`${done}/${group.total}`, ...(waiting ? ['waiting'] : special)].join(' · '),
+    ...(group.message && { tooltip: `${group.name}\n${group.message}` }),
+    ...groupIcon(group, bad, done),
+    ...(bad > 0 && { opens: 'run' as const }),
+    context: 'taskGroup',
+  };
+}
+
+function groupIcon(group: TaskGroup, bad: number, done: number): Pick<TreeNode, 'icon' | 'color'> {
+  if (bad > 0) return { icon: 'error', color: colors.bad };
+  if (done === group.total) return { icon: 'pass', color: colors.good };
+  if ((group.counts.running ?? 0) > 0) return { icon: 'play-circle', color: colors.busy };
+  return { icon: 'circle-outline', color: colors.grey };
+}
+
+/** The rows of the view "Executors". */
+export function executorNodes(snapshot: Snapshot): TreeNode[] {
+  const { executors, defaultName, problems } = snapshot.executors;
+  const isDefault = (name: string) => snapshot.targetClusterId === undefined && name === defaultName;
+  const rows = executors.map(
+    (executor): TreeNode => ({
+      id: `executor/${executor.name}`,
+      key: executor.name,
+      label: executor.name,
+      description: [isDefault(executor.name) ? 'default' : '', describeExecutor(executor)]
+        .filter(Boolean)
+        .join(' · '),
+      icon: isDefault(executor.name) ? 'star-full' : 'gear',
+      context: `executor${isDefault(executor.name) ? '.default' : ''}`,
+    }),
+  );
+  const bad = problems.map(
+    ({ where, message }, i): TreeNode => ({
+      id: `executor-problem/${i}/${where}`,
+      key: where,
+      label: where,
+      description: message,
+      tooltip: `${where}: ${message}`,
+      icon: 'warning',
+      color: colors.warn,
+      opens: 'executors',
+      context: 'executorProblem',
+    }),
+  );
+  return [...rows, ...bad];
+}
