@@ -1,0 +1,290 @@
+/**
+ * The wire between the extension and the cluster host (`src/python/cluster_host.py`), the user's own
+ * interpreter kept warm: one JSON object a line, requests on its stdin, events on its stdout. Its stderr is
+ * log text. When its stdin ends it closes every cluster and run that it started, then leaves.
+ */
+
+import type { TaskState } from '../core/tasks.ts';
+
+/** First argument of the host's command line, as JSON. */
+export interface HostConfig {
+  /**
+   * Folder of ours for everything the host writes (spill folders, sockets); at most 80 bytes of path, as a
+   * socket's name must fit. The host makes it and removes it, even when it is killed itself (its guardian does).
+   */
+  readonly directory: string;
+  /** The workspace folder: where Prefect's settings files are looked for. */
+  readonly workspace: string;
+  /**
+   * A folder that outlives the host: it remembers there which modules runs import late, and imports them early
+   * the next time. Absent: it learns anew with every start.
+   */
+  readonly cache?: string;
+  /** `fork` where processes can be forked from the preloaded one, `spawn` elsewhere; default by platform. */
+  readonly mode?: 'fork' | 'spawn';
+}
+
+/** Options of `LocalCluster` under Dask's own names; what is absent is Dask's default. */
+export interface LocalClusterOptions {
+  readonly n_workers?: number;
+  readonly threads_per_worker?: number;
+  /** False: worker threads in the one process of the cluster. */
+  readonly processes?: boolean;
+  /** As Dask reads it: `auto`, a number of bytes, a fraction, or text such as `4GiB`; per worker. */
+  readonly memory_limit?: string | number;
+  /** 0 or absent: any free port. */
+  readonly scheduler_port?: number;
+  /** Absent: any free loopback port; null: no dashboard. */
+  readonly dashboard_address?: string | null;
+}
+
+export type HostRequest =
+  /** Compiles the file without running it; answered by `checked`. */
+  | { readonly op: 'check'; readonly id: string; readonly file: string }
+  | {
+      readonly op: 'cluster.start';
+      readonly cluster: string;
+      readonly options: LocalClusterOptions;
+      /** What workers inherit when a script starts its own cluster: its folder, environment and import path. */
+      readonly cwd?: string;
+      readonly env?: Readonly<Record<string, string>>;
+      /** Goes in front of `sys.path`: the folder of the flow's file. */
+      readonly path?: readonly string[];
+      /**
+       * Where what workers print goes: the cluster connects once and sends the line `<token> output`. Absent: to
+       * the host's stderr.
+       */
+      readonly output?: { readonly port: number; readonly token: string };
+    }
+  /** `force`: kill at once instead of closing; used by a forced cancel. Answered by `cluster.ended`. */
+  | { readonly op: 'cluster.close'; readonly cluster: string; readonly force: boolean }
+  | { readonly op: 'cluster.scale'; readonly cluster: string; readonly n_workers: number }
+  | { readonly op: 'run.start'; readonly spec: RunSpec }
+  /**
+   * Kills the run's process group. `record`: the user has cancelled, so a flow run that a Prefect API knows of is
+   * recorded as Cancelled there unless it has ended. A gentle stop goes over the run's own channel.
+   */
+  | { readonly op: 'run.kill'; readonly run: string; readonly record: boolean }
+  /**
+   * Reads the user's Prefect settings anew, and makes sure that a server of ours is up if they name none (2 and 3
+   * only); answered by `prefect.server`.
+   */
+  | { readonly op: 'prefect.start' };
+
+export interface HostPackages {
+  /** Distribution name → version; absent when not installed. */
+  readonly dask?: string;
+  readonly distributed?: string;
+  readonly prefect?: string;
+  readonly 'prefect-dask'?: string;
+  readonly bokeh?: string;
+  readonly cloudpickle?: string;
+}
+
+export type HostEvent =
+  /** At once, before any heavy import. */
+  | {
+      readonly event: 'hello';
+      readonly pid: number;
+      readonly executable: string;
+      readonly python: string;
+      readonly packages: HostPackages;
+      readonly mode: 'fork' | 'spawn';
+    }
+  /** The host cannot work with this interpreter (too old, no dask); it exits after this line. */
+  | {
+      readonly event: 'unusable';
+      readonly reason: 'python-too-old' | 'package-missing' | 'package-too-old';
+      readonly message: string;
+      readonly package?: string;
+    }
+  /** Preloading has finished: from now on a start takes a tenth of a second. Requests before are accepted. */
+  | { readonly event: 'ready'; readonly seconds: number }
+  /** The Prefect API that the user's environment or profile names, null when it names none. */
+  | { readonly event: 'prefect.profile'; readonly api_url: string | null; readonly home: string }
+  | {
+      readonly event: 'prefect.server';
+      readonly state: 'migrating' | 'starting' | 'ready' | 'failed' | 'ended';
+      /** With `ready`, and with `ended` if it was ready before. */
+      readonly url?: string;
+      readonly message?: string;
+    }
+  | {
+      readonly event: 'checked';
+      readonly id: string;
+      /** Absent when the file compiles. Line is one-based. */
+      readonly error?: { readonly message: string; readonly line: number; readonly text?: string };
+    }
+  /**
+   * `python`: the host is still importing. `running`: all workers that were asked for have joined; comes after
+   * `cluster.started`.
+   */
+  | {
+      readonly event: 'cluster.stage';
+      readonly cluster: string;
+      readonly stage: 'python' | 'scheduler' | 'running';
+    }
+  /** The scheduler answers at `address`; workers join next. Runs may go at once. */
+  | {
+      readonly event: 'cluster.started';
+      readonly cluster: string;
+      readonly address: string;
+      readonly dashboard: string | null;
+      /** How many workers it makes, as Dask chose. */
+      readonly n_workers: number;
+      readonly pid: number;
+      /** Process group that everything of this cluster is in (POSIX). */
+      readonly pgid: number | null;
+      readonly seconds: number;
+    }
+  /** Tasks of a plain Dask run, counted in a scheduler of ours: name → state → number. At most five a second. */
+  | {
+      readonly event: 'cluster.tasks';
+      readonly cluster: string;
+      readonly run: string;
+      readonly groups: Readonly<Record<string, Readonly<Partial<Record<TaskState, number>>>>>;
+    }
+  /**
+   * What happened to a worker unasked, in words (`worker 1 was killed (signal 9) while working on load`). After
+   * `died` its nanny starts another; `restarted`: it did; `lost`: nobody comes back; `gave-up`: a task that took
+   * too many workers with it fails, no worker is named.
+   */
+  | {
+      readonly event: 'cluster.worker';
+      readonly cluster: string;
+      readonly what: 'died' | 'restarted' | 'lost' | 'gave-up';
+      /** Address, as in the scheduler's list; null if it had none yet. */
+      readonly worker?: string | null;
+      readonly name?: string;
+      readonly message: string;
+    }
+  | {
+      /** Once per cluster that was asked for: closed by request, failed to start, or died. */
+      readonly event: 'cluster.ended';
+      readonly cluster: string;
+      readonly reason: 'closed' | 'failed' | 'died';
+      readonly message?: string;
+      readonly kind?: 'port-in-use' | 'option' | 'other';
+      readonly traceback?: string;
+    }
+  | {
+      readonly event: 'run.started';
+      readonly run: string;
+      readonly pid: number;
+      readonly pgid: number | null;
+    }
+  /** Once per run, when its process is gone. `signal` is the number that ended it, if one did. */
+  | {
+      readonly event: 'run.exited';
+      readonly run: string;
+      readonly code: number | null;
+      readonly signal: number | null;
+    }
+  /** A request could not be carried out: nothing else follows. Names what it was about. */
+  | {
+      readonly event: 'error';
+      readonly op: string;
+      readonly message: string;
+      /** Of the request, if it had one. */
+      readonly id?: string;
+      readonly cluster?: string;
+      readonly run?: string;
+    };
+
+/** What a runner needs to run one unmodified flow. */
+export interface RunSpec {
+  readonly run: string;
+  /**
+   * Loopback port of the extension, and a secret that names this run. The run connects twice and sends one
+   * line, `<token> io` and `<token> events`: the first socket becomes its stdin, stdout and stderr, the second
+   * carries {@link RunEvent} lines out and {@link RunControl} lines in.
+   */
+  readonly channel: { readonly port: number; readonly token: string };
+  readonly file: string;
+  readonly cwd: string;
+  /** Modules under this folder travel to the workers by value. */
+  readonly workspace: string;
+  readonly api: 'prefect' | 'prefect1' | 'dask';
+  readonly entry: { readonly how: 'import' | 'script'; readonly path?: string; readonly qualname?: string };
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** Beside the host's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Whether the cluster is this run's own. Losing the editor then ends the run at once; on a shared cluster
+   * it stops gently: nothing new is submitted, active tasks finish.
+   */
+  readonly temporary: boolean;
+}
+
+/** Extension → run. */
+export type RunControl =
+  /** The cluster (and API server) that the run was waiting for while it loaded. */
+  | {
+      readonly op: 'go';
+      readonly address: string;
+      readonly prefect_api_url?: string;
+      /** Of `cluster.started`; a plain script waits for that many before it goes on from `Client()`. */
+      readonly n_workers?: number;
+    }
+  /** Gentle cancel: nothing pending starts, active tasks finish, the run ends as cancelled. */
+  | { readonly op: 'stop' };
+
+export interface TaskEvent {
+  /** Stable for one task run, over retries. */
+  readonly id: string;
+  /** The task's name without an index: what the explorer groups by. */
+  readonly name: string;
+  /** The task run's own name (`transform-3`, `transform[3]`), where the API has one. */
+  readonly label?: string;
+  readonly state: TaskState;
+  readonly message?: string;
+  /** Worker address. */
+  readonly worker?: string;
+  /** Seconds since the epoch. */
+  readonly time: number;
+}
+
+export interface RunError {
+  /** Exception class. */
+  readonly type: string;
+  readonly message: string;
+  readonly traceback?: string;
+  /** Name of the task run that failed first, if one did. */
+  readonly task?: string;
+  /** Set when the failure was known before the flow started. */
+  readonly reason?:
+    | 'syntax-error'
+    | 'flow-not-found'
+    | 'parameter'
+    | 'package-missing'
+    | 'unreachable'
+    | 'prefect-server';
+  /** With `package-missing`: the distribution, if installing it helps. */
+  readonly package?: string;
+  /** User's file and one-based line where it happened. */
+  readonly file?: string;
+  readonly line?: number;
+}
+
+/** Run → extension. */
+export type RunEvent =
+  | {
+      readonly event: 'stage';
+      readonly stage: 'loading' | 'waiting' | 'starting' | 'running' | 'draining' | 'finishing';
+    }
+  /** Known once Prefect has made the flow run. */
+  | {
+      readonly event: 'flow';
+      readonly name: string;
+      readonly prefect_run_id?: string;
+      readonly prefect_run_name?: string;
+    }
+  | { readonly event: 'tasks'; readonly tasks: readonly TaskEvent[] }
+  | { readonly event: 'note'; readonly text: string }
+  | {
+      readonly event: 'end';
+      readonly state: 'completed' | 'failed' | 'cancelled' | 'crashed';
+      readonly message?: string;
+      readonly result?: string;
+      readonly error?: RunError;
+    };
