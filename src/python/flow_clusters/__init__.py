@@ -1,0 +1,1 @@
+"""Helpers that the user's own interpreter runs: the cluster host, its clusters, its runs."""

@@ -1,0 +1,72 @@
+"""A tiny process that outlives the host for a moment.
+
+The host tells it which process groups are its own. Should the host go without a word (SIGKILL), the guardian
+ends these groups and removes the host's folder. It is forked before any heavy import and does nothing else.
+"""
+
+import os
+import signal
+import sys
+import time
+
+from .processes import kill_group, remove_tree
+
+
+class Guardian:
+    """The host's side: `watch` and `forget` process groups."""
+
+    def __init__(self, directory, close_in_child, groups=()):
+        read_fd, self._fd = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.setsid()
+                os.close(self._fd)
+                close_in_child()
+                _guard(read_fd, directory)
+            finally:
+                os._exit(0)
+        os.close(read_fd)
+        for pgid in groups:
+            self.watch(pgid)
+
+    def watch(self, pgid):
+        self._write("+%d\n" % pgid)
+
+    def forget(self, pgid):
+        self._write("-%d\n" % pgid)
+
+    def _write(self, text):
+        try:
+            os.write(self._fd, text.encode())
+        except OSError:
+            pass  # it was killed; the host restarts it when it hears of that
+
+    def exited(self):
+        return os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+
+    def close_in_child(self):
+        os.close(self._fd)
+
+
+def _guard(fd, directory):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    sys.stdin = None
+    groups = set()
+    rest = b""
+    while True:
+        data = os.read(fd, 4096)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
+    deadline = time.monotonic() + 1
+    while groups and time.monotonic() < deadline:
+        groups = {pgid for pgid in groups if kill_group(pgid)}
+        time.sleep(0.01)
+    remove_tree(directory)

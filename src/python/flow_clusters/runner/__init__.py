@@ -1,0 +1,1 @@
+"""One process runs one unmodified flow on the address of a scheduler."""

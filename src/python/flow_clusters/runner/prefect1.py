@@ -1,0 +1,161 @@
+"""Prefect 1 on a given scheduler."""
+
+import contextlib
+import os
+import signal
+
+import prefect
+from prefect.executors import DaskExecutor
+
+from . import load, report, watch, worker_side
+
+
+def prepare(run_):
+    entry = run_.spec["entry"]
+    if entry["how"] == "script":
+        return None, load.compiled(run_.spec["file"])
+    module, called = load.import_file(run_.spec["file"], _catching())
+    load.by_value(module, run_.spec["workspace"])
+    return _choose(run_, module, called), None
+
+
+@contextlib.contextmanager
+def _catching():
+    original = prefect.Flow.run
+
+    def called(self, *args, **kwargs):
+        raise load.FlowCalled(self, args, kwargs)
+
+    prefect.Flow.run = called
+    try:
+        yield
+    finally:
+        prefect.Flow.run = original
+
+
+def _choose(run_, module, called):
+    """The flow and its parameters; without any given, those of an unguarded `flow.run(...)`."""
+    flow = load.attribute(module, run_.spec["entry"]["path"], called)
+    if not isinstance(flow, prefect.Flow):
+        raise report.Known("flow-not-found", "%r is no Prefect 1 flow." % run_.spec["entry"]["path"])
+    given = run_.spec.get("parameters") or {}
+    if called is not None and called.flow is flow:
+        run_.channel.note(
+            "The file runs its flow while it is imported, without a `__main__` guard; that run is what happens."
+        )
+        given = given or called.kwargs.get("parameters") or {}
+    return flow, given
+
+
+def run(run_, prepared, order):
+    chosen, code = prepared
+    session = _Session(run_, order)
+    if code is not None:
+        return session.script(code)
+    flow, parameters = chosen
+    missing = [p.name for p in flow.parameters() if p.required and p.name not in parameters]
+    unknown = sorted(set(parameters) - {p.name for p in flow.parameters()})
+    if missing or unknown:
+        what = "is missing" if missing else "is not known to the flow"
+        raise report.Known("parameter", "Parameter %s %s." % (", ".join(missing or unknown), what))
+    return session.ended(session.call(flow, {"parameters": parameters}))
+
+
+class _Session:
+    def __init__(self, run_, order):
+        self._run = run_
+        self._address = order["address"]
+        self._watch = watch.Watch(run_)
+
+    def call(self, flow, kwargs):
+        """`flow.run` with our executor. Returns Prefect's final state, None when it was stopped."""
+        _, handler = worker_side.make(self._watch.topic, self._watch.topic)
+        own = _executor(self._watch)
+        executor = own(
+            address=self._address,
+            watch_worker_status=False,
+            # Prefect waits for active tasks on its way out, and finds them only through a default client.
+            client_kwargs={"set_as_default": True},
+        )
+        handlers = [*(kwargs.pop("task_runner_state_handlers", None) or []), handler]
+        self._run.channel.when_stopped(self._stop)
+        self._run.channel.send("flow", name=flow.name)
+        self._run.channel.stage("running")
+        kwargs.setdefault("run_on_schedule", False)
+        kwargs.pop("executor", None)
+        try:
+            return flow.run(executor=executor, task_runner_state_handlers=handlers, **kwargs)
+        except KeyboardInterrupt:
+            if not self._run.channel.stopping.is_set():
+                raise
+            return None
+
+    def script(self, code):
+        """Runs the file as `__main__`; its first run of the flow goes to the cluster, and the script goes on."""
+        wanted = self._run.spec["entry"].get("qualname")
+        original = prefect.Flow.run
+        final = []
+
+        def called(flow, parameters=None, **kwargs):
+            if final or not _matches(flow, wanted):
+                return original(flow, parameters=parameters, **kwargs)
+            prefect.Flow.run = original
+            given = self._run.spec.get("parameters") or parameters
+            final.append(self.call(flow, dict(kwargs, parameters=given)))
+            return final[0]
+
+        prefect.Flow.run = called
+        try:
+            load.settle(self._run.spec["file"])
+            exec(code, load.new_module("__main__", self._run.spec["file"]).__dict__)
+        finally:
+            prefect.Flow.run = original
+        if not final:
+            text = "%s ended without running the flow %r." % (self._run.spec["file"], wanted)
+            raise report.Known("flow-not-found", text)
+        return self.ended(final[0])
+
+    def _stop(self):
+        """The executor's own way out: no task begins any more, active ones are waited for."""
+        self._run.channel.stage("draining")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def ended(self, state):
+        self._run.channel.stage("finishing")
+        if state is None or self._run.channel.stopping.is_set():
+            return {
+                "state": "cancelled",
+                "message": "Stopped: active tasks have finished, the others never started.",
+            }
+        if state.is_successful():
+            return {"state": "completed", "message": state.message}
+        error = next(_errors(state), None) or RuntimeError(state.message)
+        return report.failure(error, self._run, show=False)
+
+
+def _errors(state):
+    """Exceptions of the task runs of a flow's final state."""
+    for one in state.result.values() if isinstance(state.result, dict) else ():
+        for task_state in [*(getattr(one, "map_states", None) or []), one]:
+            if task_state is not None and isinstance(task_state.result, BaseException):
+                yield task_state.result
+
+
+def _matches(flow, wanted):
+    return not wanted or flow.name == wanted.split(".")[-1] or wanted.split(".")[-1] == "flow"
+
+
+def _executor(watch_):
+    """A DaskExecutor whose client also hears the task events."""
+
+    class Executor(DaskExecutor):
+        @contextlib.contextmanager
+        def start(self):
+            with super().start():
+                watch_.attach(self.client)
+                yield
+
+        def __reduce__(self):  # workers, if they get it at all, need a plain one
+            return DaskExecutor, (self.address,)
+
+    return Executor

@@ -1,0 +1,297 @@
+"""What Prefect 2 and 3 have in common: finding the flow, running it, naming how it ended."""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import signal
+import time
+
+from . import load, prefect_settings, report
+from .watch import Watch
+
+STATES = {"COMPLETED": "completed", "FAILED": "failed", "CRASHED": "crashed", "CANCELLED": "cancelled"}
+
+
+def prepare(run):
+    """Loads what can be loaded before there is a cluster. Returns a `_Prepared`."""
+    try:
+        import prefect_dask  # noqa: F401
+    except ImportError as error:
+        raise load.missing("prefect-dask", error)
+    prefect_settings.apply(run.prefect_api_url)
+    entry = run.spec["entry"]
+    if entry["how"] == "script":
+        code = load.compiled(run.spec["file"])
+        return Prepared(None, (), {}, code)
+    module, called = load.import_file(run.spec["file"], _catching())
+    load.by_value(module, run.spec["workspace"])
+    flow, args, kwargs = _choose(run, module, called)
+    return Prepared(flow, args, kwargs, None)
+
+
+class Prepared:
+    def __init__(self, flow, args, kwargs, code):
+        self.flow, self.args, self.kwargs, self.code = flow, args, kwargs, code
+
+
+@contextlib.contextmanager
+def _catching():
+    import prefect
+
+    original = prefect.Flow.__call__
+
+    def called(self, *args, **kwargs):
+        raise load.FlowCalled(self, args, kwargs)
+
+    prefect.Flow.__call__ = called
+    try:
+        yield
+    finally:
+        prefect.Flow.__call__ = original
+
+
+def _choose(run, module, called):
+    """The flow that the lens named; with no parameters given, those of an unguarded call of it."""
+    import prefect
+
+    path = run.spec["entry"]["path"]
+    if called is not None and called.flow.fn.__qualname__ == path:
+        flow = called.flow
+    else:
+        flow = load.attribute(module, path, called)
+    if not isinstance(flow, prefect.Flow):
+        raise report.Known("flow-not-found", "%r in %s is no Prefect flow." % (path, run.spec["file"]))
+    given = run.spec.get("parameters") or {}
+    if called is None or called.flow is not flow:
+        return flow, (), dict(given)
+    run.channel.note(
+        "The file calls its flow while it is imported, without a `__main__` guard; that call is what runs."
+    )
+    if given:
+        return flow, (), dict(given)
+    return (
+        flow,
+        called.args_,
+        {k: v for k, v in called.kwargs.items() if k not in ("return_state", "wait_for")},
+    )
+
+
+def run_flow(run, prepared, order, make_runner, set_intent):
+    """Runs the prepared flow (or script) on the cluster that `order` names. Returns the fields of `end`."""
+    if order.get("prefect_api_url") != run.prefect_api_url:
+        prefect_settings.apply(order.get("prefect_api_url"))
+    watch = Watch(run)
+    session = Session(run, watch, order["address"], make_runner, set_intent)
+    if prepared.code is not None:
+        return session.to_the_end(lambda: session.script(prepared.code))
+    return session.direct(prepared.flow, prepared.args, prepared.kwargs)
+
+
+class Session:
+    """One flow run on one cluster."""
+
+    def __init__(self, run, watch, address, make_runner, set_intent):
+        self.run = run
+        self.watch = watch
+        self.address = address
+        self.live = []  # futures of the task runs
+        self.flow_run_id = None
+        self._make_runner = make_runner
+        self._set_intent = set_intent
+
+    def direct(self, flow, args, kwargs):
+        self._check_parameters(flow, args, kwargs)
+        return self.to_the_end(lambda: self.call(flow, args, kwargs))
+
+    def to_the_end(self, call):
+        """`call` returns the final state; what it raises after a stop is the stop's own doing."""
+        try:
+            state = call()
+        except BaseException:
+            if not self.run.channel.stopping.is_set():
+                raise
+            return self.cancelled()
+        return self.ended(state)
+
+    def call(self, flow, args, kwargs):
+        """Calls the flow with our task runner; returns its final state, or raises what the engine raises."""
+        flow = flow.with_options(task_runner=self._make_runner(self, flow))
+        signal.signal(signal.SIGTERM, lambda *_: None)  # Prefect 2 signals itself again, after its handler is off
+        self.run.channel.when_stopped(self._stop)
+        self._announce_flow(flow)
+        self.run.channel.stage("running")
+        state = flow(*args, **dict(kwargs, return_state=True))
+        if inspect.isawaitable(state):
+            state = asyncio.run(_result_of(state))
+        return state
+
+    def script(self, code):
+        """Runs the file as `__main__`; its first call of the flow goes to the cluster, and the script goes on."""
+        import prefect
+
+        wanted = self.run.spec["entry"].get("qualname")
+        original = prefect.Flow.__call__
+        final = []
+
+        def called(flow, *args, **kwargs):
+            if final or not _matches(flow, wanted) or prefect.context.FlowRunContext.get():
+                return original(flow, *args, **kwargs)
+            final.append(None)
+            prefect.Flow.__call__ = original
+            return_state = kwargs.pop("return_state", False)
+            given = self.run.spec.get("parameters") or {}
+            if flow.isasync:
+                return self._call_async(flow, args, given or kwargs, return_state, final)
+            final[0] = self.call(flow, () if given else args, given or kwargs)
+            return final[0] if return_state else final[0].result()
+
+        prefect.Flow.__call__ = called
+        try:
+            _run_main(self.run.spec["file"], code)
+        finally:
+            prefect.Flow.__call__ = original
+        if not final:
+            raise report.Known(
+                "flow-not-found",
+                "%s ended without calling the flow %r." % (self.run.spec["file"], wanted),
+            )
+        return final[0]
+
+    async def _call_async(self, flow, args, kwargs, return_state, final):
+        flow = flow.with_options(task_runner=self._make_runner(self, flow))
+        self.run.channel.when_stopped(self._stop)
+        self._announce_flow(flow)
+        self.run.channel.stage("running")
+        final[0] = await flow(*args, **dict(kwargs, return_state=True))
+        if return_state:
+            return final[0]
+        result = final[0].result()
+        return await result if inspect.isawaitable(result) else result
+
+    # -- start -----------------------------------------------------------------------------------------------
+
+    def _check_parameters(self, flow, args, kwargs):
+        """Prefect's own check, before anything runs."""
+        from prefect.utilities.callables import get_call_parameters
+
+        try:
+            parameters = get_call_parameters(flow.fn, args, kwargs)
+            if flow.should_validate_parameters:
+                flow.validate_parameters(parameters)
+        except Exception as error:
+            if type(error).__module__.split(".")[0] not in (
+                "prefect",
+                "pydantic",
+                "pydantic_core",
+                "builtins",
+            ):
+                raise
+            raise report.Known("parameter", "The parameters do not fit the flow: %s" % error, error)
+
+    def _announce_flow(self, flow):
+        """Tells the extension of the flow run as soon as Prefect has made it."""
+        from prefect.context import FlowRunContext
+
+        original = FlowRunContext.__enter__
+        session = self
+
+        def enter(context):
+            found = getattr(context, "flow_run", None)
+            if found is not None and session.flow_run_id is None:
+                session.told_flow(flow.name, found.id, found.name)
+            return original(context)
+
+        FlowRunContext.__enter__ = enter
+
+    def told_flow(self, name, run_id, run_name):
+        self.flow_run_id = run_id
+        url = os.environ.get("PREFECT_API_URL")
+        self.run.host.send({"event": "flow", "prefect_run_id": str(run_id), "api_url": url})
+        self.run.channel.send("flow", name=name, prefect_run_id=str(run_id), prefect_run_name=run_name)
+
+    def submitted(self, task_run_id, name, label, future):
+        self.live.append(future)
+        self.run.channel.task(id=task_run_id, name=name, label=label, state="submitted")
+
+    # -- stop ------------------------------------------------------------------------------------------------
+
+    def _stop(self):
+        self.run.channel.stage("draining")
+        self.watch.close_gate()
+        self._set_intent()
+        os.kill(os.getpid(), signal.SIGTERM)  # the engine's own handler ends the flow
+
+    def drain(self):
+        """Waits till the tasks that had begun are done; the others cannot begin any more."""
+        self.watch.close_gate()
+        while any(future.status == "pending" for future in self.live):
+            time.sleep(0.02)
+
+    # -- end -------------------------------------------------------------------------------------------------
+
+    def ended(self, state):
+        self.run.channel.stage("finishing")
+        if self.run.channel.stopping.is_set():
+            return self.cancelled()
+        end = {"state": STATES.get(_kind(state), "failed")}
+        if state.message:
+            end["message"] = state.message
+        value = state.result(raise_on_failure=False)
+        if inspect.isawaitable(value):
+            value = asyncio.run(_result_of(value))
+        if isinstance(value, BaseException) and end["state"] != "completed":
+            end = report.failure(value, self.run, show=False, state=end["state"])
+        elif end["state"] == "completed":
+            end["result"] = report.shown(value)
+        elif self.run.failures:
+            end = report.failure(RuntimeError(state.message), self.run, show=False, state=end["state"])
+        return end
+
+    def cancelled(self):
+        """Where the engine did not record Cancelled itself, the API is told."""
+        self.drain()
+        if self.flow_run_id is not None:
+            try:
+                # It fails of the tasks that we did not let begin: that was the cancel.
+                record_cancelled(self.flow_run_id, ended_too=True)
+            except Exception as error:
+                self.run.channel.note("Prefect could not be told that the run was cancelled: %s" % error)
+        return {
+            "state": "cancelled",
+            "message": "Stopped: active tasks have finished, the others never started.",
+        }
+
+
+def record_cancelled(flow_run_id, ended_too):
+    """`ended_too`: also where the API knows of another end already."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelled
+
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(flow_run_id).state
+        keeps = state is not None and (state.name == "Cancelled" or (state.is_final() and not ended_too))
+        if not keeps:
+            client.set_flow_run_state(flow_run_id, Cancelled(message="Stopped from the editor"), force=True)
+
+
+def _kind(state):
+    return str(getattr(state.type, "value", state.type))
+
+
+async def _result_of(awaitable):
+    return await awaitable
+
+
+def _matches(flow, wanted):
+    """Whether this is the flow above which the user clicked, named as the source shows it."""
+    if not wanted:
+        return True
+    qualname = flow.fn.__qualname__.replace(".<locals>", "")
+    return qualname == wanted.replace(".<locals>", "")
+
+
+def _run_main(path, code):
+    load.settle(path)
+    module = load.new_module("__main__", path)
+    exec(code, module.__dict__)
