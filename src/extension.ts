@@ -1,0 +1,113 @@
+import * as vscode from 'vscode';
+import { ClusterManager } from './core/manager.ts';
+import { Store } from './core/store.ts';
+import type { TreeNode } from './core/tree.ts';
+import { SchedulerClient } from './dask/scheduler.ts';
+import { watchScheduler } from './dask/watch.ts';
+import { removeOrphanDirectories } from './host/directories.ts';
+import { HostPool } from './host/pool.ts';
+import { Commands } from './protocol/commands.ts';
+import { RunChannels } from './runs/channel.ts';
+import { ClusterOutputs } from './runs/clusterOutputs.ts';
+import { RunService } from './runs/service.ts';
+import { ClusterCommands } from './ui/clusterCommands.ts';
+import { registerCommands } from './ui/commands.ts';
+import { followContext } from './ui/context.ts';
+import { FlowCommands } from './ui/flowCommands.ts';
+import { followHistory } from './ui/history.ts';
+import { Lenses } from './ui/lenses.ts';
+import { logFailures, showError } from './ui/messages.ts';
+import { Interpreters, selectInterpreter } from './ui/python.ts';
+import { RunCommands } from './ui/runCommands.ts';
+import { followSettings, setDefaultExecutor } from './ui/settings.ts';
+import { createStatusBar } from './ui/statusBar.ts';
+import { createViews } from './ui/views.ts';
+
+let end: (() => Promise<void>) | undefined;
+
+/** Builds and connects the parts; each does its own work later, when first used. */
+export function activate(context: vscode.ExtensionContext): void {
+  const log = vscode.window.createOutputChannel('Flow Clusters', { log: true });
+  const dist = (name: string) => vscode.Uri.joinPath(context.extensionUri, 'dist', name).fsPath;
+  const store = new Store();
+  const cache = vscode.Uri.joinPath(context.globalStorageUri, 'imports').fsPath;
+  const pool = new HostPool({ script: dist('python/cluster_host.py'), log, cache });
+  const channels = new RunChannels();
+  const manager = new ClusterManager({ store, watch: watchScheduler, log });
+  const outputs = new ClusterOutputs({ store, manager, channels });
+  const runs = new RunService({ store, manager, channels, outputs, log });
+  const lenses = new Lenses({
+    store,
+    serverModule: dist('server.js'),
+    onFlowSeen: (uri) => flows.flowSeen(uri),
+    onError: (error) => void showError(error, log),
+  });
+  const interpreters = new Interpreters(log);
+  const memory = context.workspaceState;
+  const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, memory, log });
+  const runCommands = new RunCommands({ store, runs, log });
+  const clusterCommands = new ClusterCommands({
+    store,
+    manager,
+    outputs,
+    flows,
+    pool,
+    connect: (address) => new SchedulerClient(address),
+  });
+  context.subscriptions.push(
+    log,
+    followSettings(store),
+    followHistory({ store, memory, remove: (id) => runs.remove(id) }),
+    logFailures(store, log),
+    interpreters,
+    flows,
+    createViews({ store, memory, log }),
+    createStatusBar(store),
+    followContext(store, lenses),
+    runCommands,
+    clusterCommands,
+    registerCommands(
+      {
+        [Commands.runFlow]: (ref) => flows.run(ref),
+        [Commands.runFlowWith]: (ref) => flows.runWith(ref),
+        [Commands.cancelRun]: (node) => runCommands.cancel(node),
+        [Commands.showRun]: (argument) => runCommands.show(argument),
+        [Commands.showRunLogs]: (node) => runCommands.output(node),
+        [Commands.removeRun]: (node) => runCommands.remove(node),
+        [Commands.clearHistory]: () => runCommands.clearHistory(),
+        [Commands.startCluster]: (node) => clusterCommands.start(node),
+        [Commands.stopCluster]: (node) => clusterCommands.stop(node),
+        [Commands.openDashboard]: (node) => clusterCommands.dashboard(node),
+        [Commands.copyAddress]: (node) => clusterCommands.copyAddress(node),
+        [Commands.showClusterLogs]: (node) => clusterCommands.logs(node),
+        [Commands.scaleCluster]: (node) => clusterCommands.scale(node),
+        [Commands.useForRuns]: (node) => clusterCommands.useForRuns(node),
+        [Commands.stopUsing]: () => clusterCommands.stopUsing(),
+        [Commands.dismissCluster]: (node) => clusterCommands.dismiss(node),
+        [Commands.setDefaultExecutor]: (node?: TreeNode) => setDefaultExecutor(store, node?.key),
+        [Commands.configureExecutors]: () =>
+          vscode.commands.executeCommand('workbench.action.openSettings', 'flowClusters.executors'),
+        [Commands.selectInterpreter]: () => selectInterpreter(),
+        [Commands.showOutput]: () => log.show(),
+        [Commands.restartHost]: () => clusterCommands.restartHost(),
+      },
+      log,
+    ),
+  );
+  removeOrphanDirectories().then(
+    (count) => count > 0 && log.info(`folders removed that dead windows had left: ${count}`),
+    (error: unknown) => void showError(error, log),
+  );
+  end = async () => {
+    runs.dispose();
+    await manager.dispose();
+    outputs.dispose();
+    channels.dispose();
+    await Promise.all([pool.dispose(), lenses.dispose()]);
+  };
+}
+
+/** VS Code waits for it when the window closes; what it has no time for, the host does when its stdin ends. */
+export function deactivate(): Promise<void> | undefined {
+  return end?.();
+}

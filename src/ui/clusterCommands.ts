@@ -1,0 +1,261 @@
+import { stripVTControlCharacters } from 'node:util';
+import * as vscode from 'vscode';
+import { LocalBackend } from '../backends/local.ts';
+import { type Cluster, incidentText, isLive } from '../core/cluster.ts';
+import { UserError } from '../core/errors.ts';
+import { describeExecutor, type Executor } from '../core/executor.ts';
+import type { ClusterManager } from '../core/manager.ts';
+import { isOver } from '../core/run.ts';
+import type { Store } from '../core/store.ts';
+import type { TreeNode } from '../core/tree.ts';
+import type { SchedulerClient } from '../dask/scheduler.ts';
+import { missingPackage } from '../host/errors.ts';
+import type { HostPool } from '../host/pool.ts';
+import type { ClusterOutputs } from '../runs/clusterOutputs.ts';
+import { type FlowCommands, requireTrust } from './flowCommands.ts';
+
+/** A worker takes a second or two to start. */
+const scaleTimeoutMs = 60_000;
+
+export interface ClusterCommandsOptions {
+  readonly store: Store;
+  readonly manager: ClusterManager;
+  readonly outputs: ClusterOutputs;
+  readonly flows: FlowCommands;
+  readonly pool: HostPool;
+  connect(address: string): SchedulerClient;
+}
+
+/** What can be done to clusters from the tree and the palette. */
+export class ClusterCommands implements vscode.Disposable {
+  readonly #options: ClusterCommandsOptions;
+  #logs: vscode.OutputChannel | undefined;
+
+  constructor(options: ClusterCommandsOptions) {
+    this.#options = options;
+  }
+
+  dispose(): void {
+    this.#logs?.dispose();
+  }
+
+  /** Starts a static cluster from an executor: the row's, or one that the user picks. */
+  async start(node?: TreeNode): Promise<void> {
+    requireTrust();
+    const executor = await this.#executor(node);
+    if (!executor) return;
+    const { store, outputs, flows } = this.#options;
+    const host = await flows.host(vscode.window.activeTextEditor?.document.uri);
+    await host.hello;
+    const taken = new Set([...store.snapshot.clusters.values()].map(({ name }) => name));
+    let name = executor.name;
+    for (let n = 2; taken.has(name); n += 1) name = `${executor.name} ${n}`;
+    const { started } = await outputs.start({
+      executor,
+      backend: new LocalBackend(host),
+      name,
+      lifetime: 'static',
+    });
+    await vscode.window.withProgress({ location: { viewId: 'flowClusters.clusters' } }, () => started);
+  }
+
+  /** Stops a cluster of ours. One that runs are using asks first. */
+  async stop(node?: TreeNode): Promise<void> {
+    const cluster = await this.#pick(node, 'Stop which cluster?', isLive);
+    if (!cluster) return;
+    const { store, manager } = this.#options;
+    const users = [...store.snapshot.runs.values()].filter(
+      (run) => run.clusterId === cluster.id && !isOver(run),
+    );
+    if (users.length > 0) {
+      const stop = 'Stop Cluster';
+      const names = users.map((run) => run.flow.name).join(', ');
+      const chosen = await vscode.window.showWarningMessage(
+        `Stop ${cluster.name}? What runs on it ends at once: ${names}.`,
+        { modal: true },
+        stop,
+      );
+      if (chosen !== stop) return;
+    }
+    await manager.stop(cluster.id, { force: users.length > 0 });
+  }
+
+  async dashboard(node?: TreeNode): Promise<void> {
+    const cluster = await this.#pick(node, 'Open the dashboard of which cluster?', hasAddress);
+    if (cluster?.state.kind !== 'running') return;
+    if (!cluster.state.dashboard) {
+      const host = await this.#options.flows.host(vscode.window.activeTextEditor?.document.uri);
+      const { executable } = await host.hello;
+      throw missingPackage(executable, 'bokeh', `${cluster.name} has no dashboard: bokeh is not installed`);
+    }
+    // In a remote window the port is on the other machine: this makes the address that the browser can reach.
+    const uri = await vscode.env.asExternalUri(vscode.Uri.parse(cluster.state.dashboard));
+    // A built-in extension of most editors, but one that can be disabled.
+    if (!vscode.extensions.getExtension('vscode.simple-browser')) {
+      await vscode.env.openExternal(uri);
+      return;
+    }
+    await vscode.commands.executeCommand('simpleBrowser.api.open', uri, {
+      viewColumn: vscode.ViewColumn.Beside,
+    });
+  }
+
+  async copyAddress(node?: TreeNode): Promise<void> {
+    const cluster = await this.#pick(node, 'Copy the address of which cluster?', hasAddress);
+    if (!cluster || !('address' in cluster.state)) return;
+    await vscode.env.clipboard.writeText(cluster.state.address);
+    vscode.window.setStatusBarMessage(`Copied ${cluster.state.address}`, 3000);
+  }
+
+  /** Shows how workers ended, what scheduler and workers have logged, and what tasks on a static cluster print. */
+  async logs(node?: TreeNode): Promise<void> {
+    const cluster = await this.#pick(node, 'Show the logs of which cluster?', hasAddress);
+    if (!cluster || !('address' in cluster.state)) return;
+    const client = this.#options.connect(cluster.state.address);
+    try {
+      const [scheduler, workers] = await Promise.all([client.schedulerLogs(), client.workerLogs()]);
+      this.#logs ??= vscode.window.createOutputChannel('Flow Clusters: Cluster Logs', 'log');
+      this.#logs.clear();
+      this.#logs.appendLine(`# ${cluster.name}, scheduler ${cluster.state.address}`);
+      for (const incident of cluster.incidents ?? []) this.#logs.appendLine(`! ${incidentText(incident)}`);
+      for (const { text } of scheduler) this.#logs.appendLine(text);
+      for (const [address, lines] of workers) {
+        this.#logs.appendLine(`\n# worker ${address}`);
+        for (const { text } of lines) this.#logs.appendLine(text);
+      }
+      const printed = this.#options.outputs.of(cluster.id)?.text();
+      if (printed) this.#logs.appendLine(`\n# what tasks printed\n${stripVTControlCharacters(printed)}`);
+      this.#logs.show(true);
+    } finally {
+      client.close();
+    }
+  }
+
+  async scale(node?: TreeNode): Promise<void> {
+    const fits = (cluster: Cluster) =>
+      cluster.lifetime === 'static' && cluster.ownership === 'owned' && hasAddress(cluster);
+    const cluster = await this.#pick(node, 'Scale which cluster?', fits);
+    if (!cluster) return;
+    const typed = await vscode.window.showInputBox({
+      title: `Scale ${cluster.name}`,
+      prompt: 'Number of workers',
+      value: String(cluster.info?.workers.length ?? 1),
+      validateInput: (text) => (/^\d{1,4}$/.test(text.trim()) ? undefined : 'A whole number is needed'),
+    });
+    if (typed === undefined) return;
+    const wanted = Number(typed);
+    this.#options.manager.handle(cluster.id).scale(wanted);
+    await vscode.window.withProgress(
+      { location: vscode.ProgressLocation.Window, title: `Scaling ${cluster.name} to ${wanted}` },
+      () => this.#scaled(cluster.id, wanted),
+    );
+  }
+
+  /** Resolves when the cluster has so many workers, or is gone. Throws a {@link UserError} if that takes too long. */
+  async #scaled(id: string, wanted: number): Promise<void> {
+    const { store } = this.#options;
+    const workers = () => store.snapshot.clusters.get(id)?.info?.workers.length;
+    const done = () => !store.snapshot.clusters.has(id) || workers() === wanted;
+    let listening: { dispose(): void } | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const inTime = await new Promise<boolean>((resolve) => {
+      if (done()) return resolve(true);
+      listening = store.onDidChange(() => done() && resolve(true));
+      timer = setTimeout(() => resolve(false), scaleTimeoutMs);
+    });
+    listening?.dispose();
+    clearTimeout(timer);
+    if (inTime) return;
+    const name = store.snapshot.clusters.get(id)?.name ?? id;
+    throw new UserError('timeout', `${name} has ${workers() ?? 0} workers instead of ${wanted}`, {
+      hint: `Dask was asked ${scaleTimeoutMs / 1000} s ago. What it said is in the output.`,
+      action: { kind: 'show-output' },
+    });
+  }
+
+  /** Makes a static cluster the one that lenses run on. */
+  async useForRuns(node?: TreeNode): Promise<void> {
+    const fits = (cluster: Cluster) => cluster.lifetime === 'static' && hasAddress(cluster);
+    const cluster = await this.#pick(node, 'Use which cluster for runs?', fits);
+    if (!cluster) return;
+    this.#options.store.dispatch({ type: 'target', clusterId: cluster.id });
+  }
+
+  /** Lenses run on the default executor again. */
+  stopUsing(): void {
+    this.#options.store.dispatch({ type: 'target', clusterId: undefined });
+  }
+
+  /** Ends the warm Python processes, to be made anew. Asks first if something would end with them. */
+  async restartHost(): Promise<void> {
+    const { store, manager, pool } = this.#options;
+    const runs = [...store.snapshot.runs.values()].filter((run) => !isOver(run)).map(({ flow }) => flow.name);
+    const owned = [...store.snapshot.clusters.values()].filter(
+      (cluster) => isLive(cluster) && cluster.ownership === 'owned',
+    );
+    const clusters = owned.filter(({ lifetime }) => lifetime === 'static').map(({ name }) => name);
+    if (runs.length + clusters.length > 0) {
+      const restart = 'Restart';
+      const ending = [
+        runs.length > 0 ? `Runs: ${runs.join(', ')}` : '',
+        clusters.length > 0 ? `Clusters: ${clusters.join(', ')}` : '',
+      ];
+      const chosen = await vscode.window.showWarningMessage(
+        'Restart the cluster host? What runs in it ends at once.',
+        { modal: true, detail: ending.filter(Boolean).join('\n') },
+        restart,
+      );
+      if (chosen !== restart) return;
+    }
+    await vscode.window.withProgress(
+      { location: vscode.ProgressLocation.Window, title: 'Restarting the cluster host' },
+      async () => {
+        // Stopped first: what the user has ended is no failure.
+        await Promise.allSettled(owned.map(({ id }) => manager.stop(id, { force: true })));
+        await pool.restart();
+      },
+    );
+  }
+
+  dismiss(node?: TreeNode): void {
+    if (node) this.#options.manager.dismiss(node.key);
+  }
+
+  async #executor(node: TreeNode | undefined): Promise<Executor | undefined> {
+    const { executors } = this.#options.store.snapshot.executors;
+    if (node?.context.startsWith('executor')) return executors.find(({ name }) => name === node.key);
+    if (executors.length === 1) return executors[0];
+    const items = executors.map((executor) => ({
+      label: executor.name,
+      description: describeExecutor(executor),
+      executor,
+    }));
+    const picked = await vscode.window.showQuickPick(items, {
+      title: 'Start a cluster from which executor?',
+    });
+    return picked?.executor;
+  }
+
+  async #pick(
+    node: TreeNode | undefined,
+    title: string,
+    fits: (cluster: Cluster) => boolean,
+  ): Promise<Cluster | undefined> {
+    const { clusters } = this.#options.store.snapshot;
+    if (node) return clusters.get(node.key);
+    const candidates = [...clusters.values()].filter(fits);
+    if (candidates.length === 0) throw new UserError('unreachable', 'There is no such cluster now');
+    if (candidates.length === 1) return candidates[0];
+    const items = candidates.map((cluster) => ({
+      label: cluster.name,
+      description: cluster.state.kind,
+      cluster,
+    }));
+    return (await vscode.window.showQuickPick(items, { title }))?.cluster;
+  }
+}
+
+/** A lost scheduler still has one: it may come back. */
+function hasAddress(cluster: Cluster): boolean {
+  return cluster.state.kind === 'running' || cluster.state.kind === 'lost';
+}

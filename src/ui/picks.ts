@@ -1,0 +1,96 @@
+import * as vscode from 'vscode';
+import { UserError } from '../core/errors.ts';
+import { describeExecutor, type Executor } from '../core/executor.ts';
+import type { FlowDef } from '../core/flow.ts';
+import { flowAt } from '../core/flowAt.ts';
+import type { Snapshot } from '../core/store.ts';
+
+/** What the user chose to run on, before a host is known. */
+export type Choice = { readonly executor: Executor } | { readonly clusterId: string };
+
+/** What "Run" runs on: the cluster chosen for runs, else the default executor. */
+export function defaultChoice(snapshot: Snapshot): Choice {
+  if (snapshot.targetClusterId) return { clusterId: snapshot.targetClusterId };
+  const { executors, defaultName } = snapshot.executors;
+  const executor = executors.find(({ name }) => name === defaultName);
+  if (!executor) throw new UserError('setting', `No executor is called "${defaultName}"`);
+  return { executor };
+}
+
+/** Asks which flow of a file; the one at the cursor's line (zero-based) is marked from the start. */
+export async function pickFlow(
+  flows: readonly FlowDef[],
+  cursorLine: number | undefined,
+): Promise<FlowDef | undefined> {
+  const items = flows.map((flow) => ({ label: flow.name, description: `line ${flow.line + 1}`, flow }));
+  const here = cursorLine === undefined ? undefined : flowAt(flows, cursorLine);
+  const pick = vscode.window.createQuickPick<(typeof items)[number]>();
+  pick.title = 'Which flow?';
+  pick.items = items;
+  pick.activeItems = items.filter(({ flow }) => flow === here);
+  return (await picked(pick))?.item.flow;
+}
+
+interface TargetItem extends vscode.QuickPickItem {
+  readonly choice?: Choice;
+}
+
+/** Asks what to run on; `parameters` is true if the user pressed a row's pencil. */
+export async function pickTarget(
+  snapshot: Snapshot,
+  flow: FlowDef,
+): Promise<{ choice: Choice; parameters: boolean } | undefined> {
+  const pencil = {
+    iconPath: new vscode.ThemeIcon('edit'),
+    tooltip: 'Set parameters, then run',
+  };
+  const buttons = flow.parameters.length > 0 ? [pencil] : [];
+  const executors = snapshot.executors.executors.map(
+    (executor): TargetItem => ({
+      label: executor.name,
+      description: describeExecutor(executor),
+      iconPath: new vscode.ThemeIcon('gear'),
+      buttons,
+      choice: { executor },
+    }),
+  );
+  const clusters = [...snapshot.clusters.values()]
+    .filter(({ lifetime, state }) => lifetime === 'static' && state.kind === 'running')
+    .map(
+      ({ id, name }): TargetItem => ({
+        label: name,
+        description: 'static cluster that is running',
+        iconPath: new vscode.ThemeIcon('server'),
+        buttons,
+        choice: { clusterId: id },
+      }),
+    );
+  const separator = (label: string): TargetItem => ({ label, kind: vscode.QuickPickItemKind.Separator });
+  const pick = vscode.window.createQuickPick<TargetItem>();
+  pick.title = `Run ${flow.name} with…`;
+  pick.matchOnDescription = true;
+  pick.items = [
+    separator('a temporary cluster for this run'),
+    ...executors,
+    ...(clusters.length > 0 ? [separator('a cluster that stays'), ...clusters] : []),
+  ];
+  const answer = await picked(pick);
+  return answer?.item.choice && { choice: answer.item.choice, parameters: answer.byButton };
+}
+
+/** Shows a pick and resolves with the row that was taken, by itself or by its button; undefined if none was. */
+async function picked<T extends vscode.QuickPickItem>(
+  pick: vscode.QuickPick<T>,
+): Promise<{ item: T; byButton: boolean } | undefined> {
+  try {
+    return await new Promise((resolve) => {
+      const done = (item: T | undefined, byButton: boolean) => resolve(item && { item, byButton });
+      pick.onDidAccept(() => done(pick.selectedItems[0], false));
+      pick.onDidTriggerItemButton(({ item }) => done(item, true));
+      pick.onDidHide(() => done(undefined, false));
+      pick.show();
+    });
+  } finally {
+    pick.dispose();
+  }
+}

@@ -1,0 +1,133 @@
+import * as vscode from 'vscode';
+import { isOver } from '../core/run.ts';
+import type { Store } from '../core/store.ts';
+import { clusterNodes, executorNodes, runNodes, type TreeNode } from '../core/tree.ts';
+import { type CommandId, Commands } from '../protocol/commands.ts';
+
+const refreshMs = 250;
+const clockMs = 1_000;
+/** Key of the workspace's memory: the sidebar has shown itself there. */
+const revealedKey = 'flowClusters.sidebarRevealed';
+
+/** One view of the sidebar: rows come from the core as plain data, and are asked for only while it is visible. */
+class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeTreeData = this.#changed.event;
+  readonly #nodes: () => TreeNode[];
+  readonly #view: vscode.TreeView<TreeNode>;
+  /** The rows that VS Code was given last, as text. */
+  #drawn = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(id: string, nodes: () => TreeNode[]) {
+    this.#nodes = nodes;
+    this.#view = vscode.window.createTreeView(id, { treeDataProvider: this, showCollapseAll: false });
+    this.#view.onDidChangeVisibility(() => this.refresh());
+  }
+
+  /** Merges the changes of a quarter second into one redraw, and spares it when no row would differ. */
+  refresh(): void {
+    if (!this.#view.visible || this.#timer) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (JSON.stringify(this.#nodes()) !== this.#drawn) this.#changed.fire();
+    }, refreshMs);
+  }
+
+  /** Brings the view with this row into sight; the focus stays where it is. */
+  async reveal(node: TreeNode): Promise<void> {
+    await this.#view.reveal(node, { select: false, focus: false });
+  }
+
+  set badge(badge: vscode.ViewBadge | undefined) {
+    this.#view.badge = badge;
+  }
+
+  getChildren(node?: TreeNode): TreeNode[] {
+    if (node) return [...(node.children ?? [])];
+    const nodes = this.#nodes();
+    this.#drawn = JSON.stringify(nodes);
+    return nodes;
+  }
+
+  /** Only rows of the first level are ever revealed. */
+  getParent(): undefined {
+    return undefined;
+  }
+
+  getTreeItem(node: TreeNode): vscode.TreeItem {
+    return treeItem(node);
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    this.#view.dispose();
+    this.#changed.dispose();
+  }
+}
+
+const openers: Readonly<Record<NonNullable<TreeNode['opens']>, { command: CommandId; title: string }>> = {
+  run: { command: Commands.showRun, title: 'Show Run' },
+  executors: { command: Commands.configureExecutors, title: 'Configure Executors' },
+};
+
+function treeItem(node: TreeNode): vscode.TreeItem {
+  const { None, Expanded, Collapsed } = vscode.TreeItemCollapsibleState;
+  const state = node.children === undefined ? None : node.expanded ? Expanded : Collapsed;
+  const item = new vscode.TreeItem(node.label, state);
+  item.id = node.id;
+  item.contextValue = node.context;
+  item.iconPath = new vscode.ThemeIcon(node.icon, node.color ? new vscode.ThemeColor(node.color) : undefined);
+  if (node.description) item.description = node.description;
+  if (node.opens) item.command = { ...openers[node.opens], arguments: [node] };
+  item.tooltip = node.tooltip ?? [node.label, node.description].filter(Boolean).join(' · ');
+  item.accessibilityInformation = { label: [node.label, node.description].filter(Boolean).join(', ') };
+  return item;
+}
+
+export interface ViewsOptions {
+  readonly store: Store;
+  /** Of the workspace: what has been shown there. */
+  readonly memory: vscode.Memento;
+  readonly log: vscode.LogOutputChannel;
+}
+
+/** The three views, redrawn from the store. While something is live, its clock ticks. */
+export function createViews({ store, memory, log }: ViewsOptions): vscode.Disposable {
+  const clusters = new NodeView('flowClusters.clusters', () => clusterNodes(store.snapshot, Date.now()));
+  const executors = new NodeView('flowClusters.executors', () => executorNodes(store.snapshot));
+  const runs = new NodeView('flowClusters.runs', () => runNodes(store.snapshot, Date.now()));
+  const showBadge = () => {
+    const value = [...store.snapshot.clusters.values()].filter(
+      (cluster) => cluster.state.kind !== 'failed',
+    ).length;
+    clusters.badge =
+      value > 0 ? { value, tooltip: `${value} ${value === 1 ? 'cluster' : 'clusters'}` } : undefined;
+  };
+  /** The first run of a workspace shows where to watch it; from then on the sidebar is the user's to place. */
+  const introduce = async (runId: string) => {
+    const node = runNodes(store.snapshot, Date.now()).find(({ key }) => key === runId);
+    if (!node || memory.get(revealedKey)) return;
+    await memory.update(revealedKey, true);
+    await runs.reveal(node);
+  };
+  const listening = store.onDidChange((event) => {
+    clusters.refresh();
+    if (event.type.startsWith('run.') || event.type === 'cluster.state') runs.refresh();
+    if (event.type === 'executors' || event.type === 'target') executors.refresh();
+    if (event.type === 'cluster.added' || event.type === 'cluster.removed' || event.type === 'cluster.state')
+      showBadge();
+    if (event.type === 'run.added' && !isOver(event.run))
+      introduce(event.run.id).catch((error: unknown) => log.warn(`sidebar: ${String(error)}`));
+  });
+  const clock = setInterval(() => {
+    const { snapshot } = store;
+    const live = [...snapshot.runs.values()].some((run) => !isOver(run));
+    if (live) runs.refresh();
+    if (live || [...snapshot.clusters.values()].some((cluster) => cluster.state.kind === 'starting'))
+      clusters.refresh();
+  }, clockMs);
+  return vscode.Disposable.from(clusters, executors, runs, listening, {
+    dispose: () => clearInterval(clock),
+  });
+}
