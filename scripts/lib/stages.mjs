@@ -1,0 +1,144 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { root } from './checkout.mjs';
+import { run } from './processes.mjs';
+import { ensureVenv } from './venv.mjs';
+
+/**
+ * @typedef {object} Counts how many tests ended which way
+ * @property {number} passed @property {number} failed @property {number} skipped
+ *
+ * @typedef {object} Stage
+ * @property {string} name
+ * @property {number} limitMs
+ * @property {(context: {countsFile: string, timeoutMs: number}) => Promise<Counts>} run rejects where it failed
+ *   without being able to count
+ */
+
+const bin = (/** @type {string} */ name) => join(root, 'node_modules', '.bin', name);
+const MINUTE_MS = 60_000;
+/** The Node that the tools run on: the one among the packages, else ours. */
+const modernPath = `${join(root, 'node_modules', '.bin')}:${process.env.PATH}`;
+
+/**
+ * A stage of mocha's; its reporter leaves the counts in a file.
+ * @param {string} name @param {number} minutes
+ * @returns {Stage}
+ */
+function mochaStage(name, minutes) {
+  return {
+    name,
+    limitMs: minutes * MINUTE_MS,
+    run: (context) => counted([bin('mocha'), `test/${name}/**/*.test.ts`], context),
+  };
+}
+
+/**
+ * Runs a command that writes the counts of its tests.
+ * @param {[string, ...string[]]} command @param {{countsFile: string, timeoutMs: number}} context
+ * @returns {Promise<Counts>}
+ */
+async function counted([command, ...args], { countsFile, timeoutMs }) {
+  const env = { ...process.env, PATH: modernPath, FLOW_CLUSTERS_TEST_COUNTS: countsFile };
+  /** @type {unknown} */
+  let failure;
+  await run(command, args, { cwd: root, env, timeoutMs }).catch((error) => {
+    failure = error;
+  });
+  const counts = await readFile(countsFile, 'utf8').then(JSON.parse, () => undefined);
+  // Ended badly although no test failed: a crash, a limit, a hook's leftovers.
+  if (!counts || (failure && counts.failed === 0)) throw failure ?? new Error('no tests were counted');
+  return counts;
+}
+
+/** Each check counts where it fails, and only there: they are no tests. */
+async function checks(/** @type {{timeoutMs: number}} */ { timeoutMs }) {
+  const commands = [
+    [bin('biome'), 'ci', '--colors=off', '--diagnostic-level=error', '.'],
+    [bin('tsc'), '--noEmit'],
+    [bin('knip'), '--no-progress'],
+  ];
+  return allOf(commands, { timeoutMs });
+}
+
+/**
+ * Runs all, even after one has failed. @param {string[][]} commands @param {{timeoutMs: number}} options
+ * @returns {Promise<Counts>}
+ */
+async function allOf(commands, { timeoutMs }) {
+  let failed = 0;
+  for (const [command = '', ...args] of commands) {
+    await run(command, args, { cwd: root, env: { ...process.env, PATH: modernPath }, timeoutMs }).catch(
+      (error) => {
+        failed += 1;
+        console.log(error.message.trim());
+      },
+    );
+  }
+  return { passed: 0, failed, skipped: 0 };
+}
+
+/** ruff and pytest on the helpers that the user's interpreter runs. @type {Stage['run']} */
+async function python({ countsFile, timeoutMs }) {
+  const requirementsFile = join(root, 'test', 'python', 'requirements', 'tools.txt');
+  const venv = await ensureVenv({
+    name: 'python-tools',
+    requirementsFile,
+    onProgress: (line) => console.log(line),
+  });
+  const module = (/** @type {string[]} */ ...args) => [venv.python, '-m', ...args];
+  const lint = await allOf([module('ruff', 'check', '.'), module('ruff', 'format', '--check', '.')], {
+    timeoutMs,
+  });
+  /** @type {unknown} */
+  let failure;
+  const [command = '', ...args] = module('pytest', 'test/python', `--junitxml=${countsFile}`);
+  await run(command, args, { cwd: root, env: { ...process.env, PATH: modernPath }, timeoutMs }).catch(
+    (error) => {
+      failure = error;
+    },
+  );
+  const counts = junitCounts(await readFile(countsFile, 'utf8').catch(() => ''));
+  if (!counts || (failure && counts.failed === 0)) throw failure ?? new Error('pytest left no report');
+  return { ...counts, failed: counts.failed + lint.failed };
+}
+
+/** @param {string} xml a JUnit report @returns {Counts | undefined} */
+function junitCounts(xml) {
+  const suite = /<testsuite\s[^>]*>/.exec(xml)?.[0];
+  if (!suite) return undefined;
+  const number = (/** @type {string} */ name) =>
+    Number(new RegExp(`\\s${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
+  const failed = number('failures') + number('errors');
+  const skipped = number('skipped');
+  return { passed: number('tests') - failed - skipped, failed, skipped };
+}
+
+/** What ships is small and complete. @type {Stage['run']} */
+async function packaging({ timeoutMs }) {
+  return allOf([[process.execPath, 'scripts/package.mjs']], { timeoutMs });
+}
+
+/** The bundles that other stages start. @type {Stage} */
+export const build = {
+  name: 'build',
+  limitMs: MINUTE_MS,
+  run: ({ timeoutMs }) => allOf([[process.execPath, 'esbuild.config.mjs']], { timeoutMs }),
+};
+
+/** @type {readonly Stage[]} */
+export const stages = [
+  { name: 'checks', limitMs: 5 * MINUTE_MS, run: checks },
+  mochaStage('unit', 5),
+  mochaStage('server', 3),
+  { name: 'python', limitMs: 15 * MINUTE_MS, run: python },
+  mochaStage('live', 15),
+  {
+    name: 'editor',
+    limitMs: 15 * MINUTE_MS,
+    run: (context) => counted([process.execPath, 'scripts/editor-tests.mjs'], context),
+  },
+  mochaStage('person', 20),
+  mochaStage('kill', 10),
+  { name: 'package', limitMs: 3 * MINUTE_MS, run: packaging },
+];
