@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { flowsDirectory, prefectHome, pythonOf, removeFolder } from '../support/hostLive.ts';
+import type { ProcessInfo } from '../support/processes.ts';
+import { type DriverOptions, Scene, type Told } from './support.ts';
+
+const isEvent = (name: string) => (told: Told) => told.event === name;
+const tasksRun = (told: Told) =>
+  told.type === 'run.tasks' && told.tasks.some((group: Told) => (group.counts.running ?? 0) > 0);
+
+/** A worker of the cluster that `leader` leads: it has no children, and is none of the leader's own. */
+const isWorkerOf = (leader: number) => (one: ProcessInfo, all: readonly ProcessInfo[]) =>
+  one.pgid === leader &&
+  one.ppid !== leader &&
+  one.pid !== leader &&
+  all.every(({ ppid }) => ppid !== one.pid);
+
+describe('SIGKILL', function () {
+  this.timeout(60_000);
+  let python: string;
+  let prefectPython: string;
+  let home: Awaited<ReturnType<typeof prefectHome>>;
+  let scene: Scene | undefined;
+
+  before(async function () {
+    this.timeout(600_000);
+    if (process.platform !== 'linux') this.skip();
+    [python, prefectPython] = await Promise.all([pythonOf('dask-latest'), pythonOf('prefect3')]);
+    home = await prefectHome(prefectPython);
+  });
+
+  after(() => removeFolder(home.folder));
+
+  afterEach(async () => {
+    await scene?.dispose();
+    scene = undefined;
+  });
+
+  /** A plain Dask script whose eight tasks take a second each on two threads. */
+  async function dask(what: DriverOptions['what']): Promise<Scene> {
+    scene = await Scene.start({
+      python,
+      workspace: flowsDirectory,
+      file: join(flowsDirectory, 'slowplain.py'),
+      flow: { api: 'dask', name: 'slowplain', entry: { how: 'script' }, line: 0, parameters: [] },
+      env: { MARKS: '/dev/null' },
+      what,
+    });
+    return scene;
+  }
+
+  /** A Prefect flow of tasks that never end: one computes, one sleeps, one waits for a program. */
+  async function prefect(what: DriverOptions['what']): Promise<Scene> {
+    scene = await Scene.start({
+      python: prefectPython,
+      workspace: flowsDirectory,
+      file: join(flowsDirectory, 'slow.py'),
+      flow: {
+        api: 'prefect',
+        name: 'endless',
+        entry: { how: 'import', path: 'endless' },
+        line: 0,
+        parameters: [],
+      },
+      env: { MARKS: '/dev/null', PREFECT_HOME: home.env.PREFECT_HOME ?? '' },
+      what,
+    });
+    return scene;
+  }
+
+  describe('of the extension host leaves nothing', () => {
+    it('while the warm host loads', async () => {
+      const killed = await dask('host');
+      await killed.hears(isEvent('hello'));
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while the cluster starts', async () => {
+      const killed = await dask('temporary');
+      await killed.hears(isEvent('cluster.stage'));
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while the run starts', async () => {
+      const killed = await dask('temporary');
+      await killed.hears(isEvent('run.started'));
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while tasks run', async () => {
+      const killed = await dask('temporary');
+      await killed.hears(tasksRun);
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while tasks of Prefect run, with their programs and its API server', async () => {
+      const killed = await prefect('temporary');
+      await killed.hears(tasksRun, 40_000);
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while a run on a static cluster is cancelled gently', async () => {
+      const killed = await dask('static');
+      await killed.hears(tasksRun);
+      killed.say('cancel');
+      await killed.hears(({ type, state }) => type === 'run.state' && state.kind === 'cancelling');
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while a run is cancelled by force', async () => {
+      const killed = await dask('temporary');
+      await killed.hears(tasksRun);
+      killed.say('cancel');
+      await killed.hears(({ type, state }) => type === 'run.state' && state.kind === 'cancelling');
+      killed.kill();
+      await killed.nothingLeft();
+    });
+
+    it('while it closes', async () => {
+      const killed = await dask('static');
+      await killed.hears(tasksRun);
+      killed.say('close');
+      await killed.hears(({ type, state }) => type === 'cluster.state' && state.kind === 'stopping');
+      killed.kill();
+      await killed.nothingLeft();
+    });
+  });
+
+  /** After the window closes in order nothing is left either. */
+  async function closesClean(closing: Scene): Promise<void> {
+    closing.say('close');
+    await closing.family.gone(5_000, closing.pid);
+    closing.kill();
+    await closing.nothingLeft();
+  }
+
+  describe('of the warm host', () => {
+    it('while the cluster starts: the run says so, nothing is left', async () => {
+      const bereft = await dask('temporary');
+      const { pid } = await bereft.hears(isEvent('host'));
+      await bereft.hears(isEvent('cluster.stage'));
+      bereft.kill(pid);
+      const state = await bereft.runEnd();
+      assert.equal(state.kind, 'crashed');
+      assert.match(state.failure.message, /The cluster host was killed \(SIGKILL\)/);
+      await bereft.family.gone(5_000, bereft.pid);
+      bereft.kill();
+      await bereft.nothingLeft();
+    });
+
+    it('while tasks run: the run says so, nothing is left', async () => {
+      const bereft = await dask('temporary');
+      const { pid } = await bereft.hears(isEvent('host'));
+      await bereft.hears(tasksRun);
+      bereft.kill(pid);
+      const state = await bereft.runEnd();
+      assert.equal(state.kind, 'crashed');
+      assert.match(state.failure.message, /The cluster host was killed \(SIGKILL\)/);
+      await bereft.family.gone(5_000, bereft.pid);
+      bereft.kill();
+      await bereft.nothingLeft();
+    });
+
+    it('and of the extension host at once leaves nothing', async () => {
+      const killed = await dask('static');
+      const { pid } = await killed.hears(isEvent('host'));
+      await killed.hears(tasksRun);
+      killed.kill(pid);
+      killed.kill();
+      await killed.nothingLeft();
+    });
+  });
+
+  describe('of a cluster', () => {
+    it('while tasks run: the run says so', async () => {
+      const bereft = await dask('temporary');
+      const { pid } = await bereft.hears(isEvent('cluster.started'));
+      await bereft.hears(tasksRun);
+      bereft.kill(pid);
+      const state = await bereft.runEnd();
+      assert.equal(state.kind, 'crashed');
+      assert.match(state.failure.message, /The cluster's process was ended by SIGKILL/);
+      await closesClean(bereft);
+    });
+
+    it('that is static, under a run: both say so', async () => {
+      const bereft = await dask('static');
+      const { pid } = await bereft.hears(isEvent('cluster.started'));
+      await bereft.hears(tasksRun);
+      bereft.kill(pid);
+      assert.equal((await bereft.runEnd()).kind, 'crashed');
+      const { state } = await bereft.hears(
+        ({ type, state: of }) => type === 'cluster.state' && of.kind === 'failed',
+      );
+      assert.match(state.failure.message, /SIGKILL/);
+      await closesClean(bereft);
+    });
+  });
+
+  it('of a worker: another takes its place, and the run completes', async () => {
+    const hurt = await dask('temporary');
+    const { pid } = await hurt.hears(isEvent('cluster.started'));
+    await hurt.hears(tasksRun);
+    hurt.kill(hurt.member(isWorkerOf(pid)).pid);
+    assert.equal((await hurt.runEnd(40_000)).kind, 'completed');
+    await closesClean(hurt);
+  });
+
+  describe('of the runner', () => {
+    it('while it starts: the run says so', async () => {
+      const bereft = await dask('temporary');
+      const { pid } = await bereft.hears(isEvent('run.started'));
+      bereft.kill(pid);
+      const state = await bereft.runEnd();
+      assert.equal(state.kind, 'crashed');
+      assert.equal(state.failure.message, 'The runner was killed (signal 9)');
+      await closesClean(bereft);
+    });
+
+    it('while tasks run: the run says so, its cluster goes', async () => {
+      const bereft = await dask('temporary');
+      const { pid } = await bereft.hears(isEvent('run.started'));
+      await bereft.hears(tasksRun);
+      bereft.kill(pid);
+      assert.equal((await bereft.runEnd()).failure.message, 'The runner was killed (signal 9)');
+      await bereft.hears(({ type }) => type === 'cluster.removed');
+      await closesClean(bereft);
+    });
+  });
+
+  it('of the Prefect API server: its run says so', async () => {
+    const bereft = await prefect('temporary');
+    await bereft.hears(tasksRun, 40_000);
+    bereft.kill(bereft.member(({ command }) => command.includes('--server')).pid);
+    const state = await bereft.runEnd();
+    assert.equal(state.kind, 'crashed');
+    assert.equal(state.failure.message, 'The Prefect API server that the run reports to has ended');
+    await closesClean(bereft);
+  });
+});

@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { FlowDef } from '../../src/core/flow.ts';
+import { removeFolder } from '../support/hostLive.ts';
+import { Family, type ProcessInfo } from '../support/processes.ts';
+
+/** What the driver starts. */
+export interface DriverOptions {
+  readonly python: string;
+  readonly workspace: string;
+  readonly file: string;
+  readonly flow: FlowDef;
+  readonly env: Readonly<Record<string, string>>;
+  readonly what: 'host' | 'temporary' | 'static';
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: events of the host and of the store, looked into by the tests.
+export type Told = any;
+
+/** How long what is left behind may take to go. */
+const cleanUpMs = 5_000;
+
+/** A driver process and all that comes from it, in a folder for temporary files of its own. */
+export class Scene {
+  readonly family = new Family();
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+  readonly #told: Told[] = [];
+  #wake: () => void = () => undefined;
+
+  private constructor(folder: string, options: DriverOptions) {
+    this.#folder = folder;
+    this.#child = spawn(
+      process.execPath,
+      ['--import', 'tsx', fileURLToPath(new URL('driver.ts', import.meta.url)), JSON.stringify(options)],
+      {
+        env: { ...process.env, ...this.family.env, ...options.env, TMPDIR: folder },
+        stdio: ['pipe', 'pipe', 'inherit'],
+        detached: true,
+      },
+    );
+    if (this.#child.stdout) {
+      createInterface(this.#child.stdout).on('line', (line) => {
+        this.#told.push(JSON.parse(line));
+        this.#wake();
+      });
+    }
+  }
+
+  static async start(options: DriverOptions): Promise<Scene> {
+    return new Scene(await mkdtemp(join(tmpdir(), 'kill-')), options);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** The first thing told that fits, now or later. */
+  async hears(fits: (told: Told) => boolean, timeoutMs = 20_000): Promise<Told> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = this.#told.find(fits);
+      if (found) return found;
+      if (performance.now() > deadline) {
+        throw new Error(`not heard: ${fits}\n${this.#told.map((told) => JSON.stringify(told)).join('\n')}`);
+      }
+      await Promise.race([
+        sleep(200),
+        new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        }),
+      ]);
+    }
+  }
+
+  /** The run's end state. */
+  async runEnd(timeoutMs?: number): Promise<Told> {
+    return (await this.hears(({ type, state }) => type === 'run.state' && 'endedMs' in state, timeoutMs))
+      .state;
+  }
+
+  say(command: 'cancel' | 'close'): void {
+    this.#child.stdin?.write(`${command}\n`);
+  }
+
+  /** SIGKILL to one process, the driver if none is named. The family is counted first, so that none can hide. */
+  kill(pid = this.pid): void {
+    this.family.members();
+    process.kill(pid, 'SIGKILL');
+  }
+
+  /** A process of the family by its place in it. */
+  member(fits: (one: ProcessInfo, all: readonly ProcessInfo[]) => boolean): ProcessInfo {
+    const all = this.family.members();
+    const found = all.find((one) => fits(one, all));
+    if (!found) throw new Error(`no such process:\n${all.map((one) => JSON.stringify(one)).join('\n')}`);
+    return found;
+  }
+
+  /** Nothing of it may be left: no process, no file. Returns how long that took, in milliseconds. */
+  async nothingLeft(): Promise<number> {
+    const began = performance.now();
+    await this.family.gone(cleanUpMs);
+    for (;;) {
+      const left = (await readdir(this.#folder)).filter((name) => !name.startsWith('tsx-'));
+      const tookMs = performance.now() - began;
+      if (left.length === 0) return tookMs;
+      if (tookMs > cleanUpMs) throw new Error(`files left after ${cleanUpMs} ms: ${left.join(', ')}`);
+      await sleep(20);
+    }
+  }
+
+  async dispose(): Promise<void> {
+    this.family.kill();
+    await removeFolder(this.#folder);
+  }
+}

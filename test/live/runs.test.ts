@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FlowApiId, FlowDef } from '../../src/core/flow.ts';
+import type { Run } from '../../src/core/run.ts';
+import type { Bench } from '../support/host.ts';
+import {
+  type EnvironmentName,
+  flowsDirectory,
+  liveBench,
+  prefectHome,
+  pythonOf,
+  removeFolder,
+} from '../support/hostLive.ts';
+import { Family } from '../support/processes.ts';
+
+/** Two workers of one thread: enough to see several tasks at once. */
+const small = { name: 'local', kind: 'local', n_workers: 2, threads_per_worker: 1 } as const;
+
+interface Sample {
+  readonly file: string;
+  readonly flow: FlowDef;
+}
+
+function sample(api: FlowApiId, file: string, path?: string): Sample {
+  const entry = path === undefined ? ({ how: 'script' } as const) : ({ how: 'import', path } as const);
+  const name = path ?? file.replace('.py', '');
+  return { file: join(flowsDirectory, file), flow: { api, name, entry, line: 0, parameters: [] } };
+}
+
+/** The same story for each API: what completes, what fails and where, what takes its time. */
+const stories: {
+  environment: EnvironmentName;
+  completes: Sample;
+  groups: Record<string, number>;
+  prints: RegExp;
+  fails: Sample;
+  message: RegExp;
+  line: number;
+  slow: Sample;
+}[] = [
+  {
+    environment: 'prefect3',
+    completes: sample('prefect', 'etl.py', 'etl'),
+    groups: { extract: 1, transform: 4, load: 1 },
+    prints: /loaded \[0, 10, 20, 30\]/,
+    fails: sample('prefect', 'failing.py', 'fail'),
+    message: /^boom\S*: ValueError: bad row \d$/,
+    line: 11,
+    slow: sample('prefect', 'slow.py', 'slowflow'),
+  },
+  {
+    environment: 'prefect2',
+    completes: sample('prefect', 'etl.py', 'etl'),
+    groups: { extract: 1, transform: 4, load: 1 },
+    prints: /loaded \[0, 10, 20, 30\]/,
+    fails: sample('prefect', 'failing.py', 'fail'),
+    message: /^boom\S*: ValueError: bad row \d$/,
+    line: 11,
+    slow: sample('prefect', 'slow.py', 'slowflow'),
+  },
+  {
+    environment: 'prefect1',
+    completes: sample('prefect1', 'etl1.py', 'flow'),
+    // A parameter is a task there.
+    groups: { n: 1, extract: 1, transform: 4, load: 1 },
+    prints: /loaded \[0, 10, 20, 30\]/,
+    fails: sample('prefect1', 'failing1.py', 'flow'),
+    message: /^boom\S*: ValueError: bad row \d$/,
+    line: 11,
+    slow: sample('prefect1', 'slow1.py', 'flow'),
+  },
+  {
+    environment: 'dask-latest',
+    completes: sample('dask', 'plain.py'),
+    groups: { inc: 4, sum: 1 },
+    prints: /total 10/,
+    fails: sample('dask', 'failingplain.py'),
+    message: /ValueError: bad row 3$/,
+    line: 5,
+    slow: sample('dask', 'slowplain.py'),
+  },
+  {
+    environment: 'dask-2023',
+    completes: sample('dask', 'plain.py'),
+    groups: { inc: 4, sum: 1 },
+    prints: /total 10/,
+    fails: sample('dask', 'failingplain.py'),
+    message: /ValueError: bad row 3$/,
+    line: 5,
+    slow: sample('dask', 'slowplain.py'),
+  },
+];
+
+const anyRunning = (run: Run) => run.tasks.some(({ counts }) => (counts.running ?? 0) > 0);
+
+/** A host on one environment for the tests of a `describe`, in a folder of its own. */
+function useBench(environment: EnvironmentName) {
+  const used = { family: new Family(), marks: '' } as {
+    family: Family;
+    bench: Bench;
+    marks: string;
+    start(of: Sample, other?: Partial<Parameters<Bench['start']>[0]>): Promise<string>;
+  };
+  let folder: string;
+
+  before(async function () {
+    this.timeout(600_000);
+    const python = await pythonOf(environment);
+    const home =
+      environment.startsWith('prefect') && environment !== 'prefect1' ? await prefectHome(python) : undefined;
+    folder = home?.folder ?? (await mkdtemp(join(tmpdir(), 'runs-')));
+    used.marks = join(folder, 'marks');
+    const env = { ...home?.env, ...used.family.env, MARKS: used.marks };
+    used.bench = await liveBench({ python, env });
+    used.start = (of, other = {}) =>
+      used.bench.start({
+        ...of,
+        target: { kind: 'executor', executor: small, backend: used.bench.backend },
+        ...other,
+      });
+    await used.bench.host.whenReady();
+  });
+
+  after(async () => {
+    try {
+      await used.bench.dispose();
+      await used.family.gone(1_000);
+    } finally {
+      used.family.kill();
+      await removeFolder(folder);
+    }
+  });
+
+  return used;
+}
+
+for (const story of stories) {
+  describe(`runs with ${story.environment}`, function () {
+    this.timeout(60_000);
+    const used = useBench(story.environment);
+
+    it('complete, with their tasks by name and what they print, and leave no cluster', async () => {
+      const { bench } = used;
+      const run = await bench.over(await used.start(story.completes), 40_000);
+      assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
+      await bench.until(() => bench.store.snapshot.clusters.size === 0);
+      // The scheduler's last counts may come after the run's last word.
+      const { tasks } = bench.run(run.id);
+      const done = Object.fromEntries(tasks.map(({ name, counts }) => [name, counts.completed]));
+      assert.deepEqual(done, story.groups);
+      const printed = bench.runs.output(run.id)?.text() ?? '';
+      assert.match(printed, story.prints);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what colours are made of.
+      if (story.environment === 'prefect3') assert.match(printed, /\x1b\[[\d;]+m/, 'in colour');
+    });
+
+    it("fail with the task, the exception and the user's line", async () => {
+      const run = await used.bench.over(await used.start(story.fails), 40_000);
+      assert.ok(run.state.kind === 'failed', JSON.stringify(run.state));
+      assert.match(run.state.failure.message, story.message);
+      const { file: path } = story.fails;
+      assert.deepEqual(run.state.failure.action, { kind: 'open-file', path, line: story.line });
+      assert.match(run.state.failure.detail ?? '', /Traceback/);
+    });
+
+    it('are gone within a second of a cancel, with their cluster', async () => {
+      const { bench, family } = used;
+      await bench.until(() => bench.store.snapshot.clusters.size === 0);
+      await sleep(200);
+      const groups = new Set(family.members().map(({ pgid }) => pgid));
+      const id = await used.start(story.slow);
+      await bench.until(() => anyRunning(bench.run(id)), 40_000);
+      const began = performance.now();
+      await bench.runs.cancel(id);
+      assert.equal(bench.run(id).state.kind, 'cancelled');
+      const left = () => family.members().filter(({ pgid }) => !groups.has(pgid));
+      while (left().length > 0 && performance.now() - began < 1_000) await sleep(10);
+      assert.deepEqual(left(), []);
+    });
+  });
+}
+
+describe('runs on clusters of plain Dask', function () {
+  this.timeout(60_000);
+  const used = useBench('dask-latest');
+  const [slow, plain] = [sample('dask', 'slowplain.py'), sample('dask', 'plain.py')];
+
+  it('share a static cluster: one is cancelled gently, the other goes on', async () => {
+    const { bench, marks } = used;
+    const clusterId = await bench.startStatic({ n_workers: 2, threads_per_worker: 1 });
+    const cancelled = await bench.start({ ...slow, clusterId });
+    await bench.until(() => anyRunning(bench.run(cancelled)), 20_000);
+    const other = await bench.start({ ...plain, clusterId });
+    await bench.runs.cancel(cancelled);
+    assert.equal((await bench.over(cancelled, 20_000)).state.kind, 'cancelled');
+    assert.equal((await bench.over(other, 20_000)).state.kind, 'completed');
+    const lines = (await readFile(marks, 'utf8')).trim().split('\n');
+    const count = (what: string) => lines.filter((line) => line.startsWith(what)).length;
+    assert.equal(count('end'), count('start'), 'active tasks have finished');
+    assert.ok(count('start') < 8, 'pending ones never started');
+    assert.equal(bench.cluster(clusterId)?.state.kind, 'running');
+    await bench.manager.stop(clusterId, { force: false });
+    assert.equal(bench.store.snapshot.clusters.size, 0);
+  });
+
+  it('have static clusters that grow and shrink', async () => {
+    const { bench } = used;
+    const clusterId = await bench.startStatic({ n_workers: 1, threads_per_worker: 1 });
+    const workers = () => bench.cluster(clusterId)?.info?.workers.length;
+    await bench.until(() => workers() === 1, 10_000);
+    bench.manager.handle(clusterId).scale(3);
+    await bench.until(() => workers() === 3, 20_000);
+    bench.manager.handle(clusterId).scale(1);
+    await bench.until(() => workers() === 1, 20_000);
+    await bench.manager.stop(clusterId, { force: true });
+  });
+
+  it('have two temporary clusters at once, each its own', async () => {
+    const { bench } = used;
+    const ids = await Promise.all([used.start(plain), used.start(plain)]);
+    const runs = await Promise.all(ids.map((id) => bench.over(id, 40_000)));
+    assert.deepEqual(
+      runs.map(({ state }) => state.kind),
+      ['completed', 'completed'],
+    );
+    assert.notEqual(runs[0]?.clusterId, runs[1]?.clusterId);
+    await bench.until(() => bench.store.snapshot.clusters.size === 0);
+  });
+
+  it('read what is typed, and see a terminal', async () => {
+    const { bench } = used;
+    const id = await used.start(sample('dask', 'reads.py'));
+    const text = () => bench.runs.output(id)?.text() ?? '';
+    for (let i = 0; i < 1_000 && !text().includes('name? '); i += 1) await sleep(10);
+    bench.runs.input(id, 'Ada\n');
+    const run = await bench.over(id);
+    assert.equal(run.state.kind, 'completed');
+    await bench.until(() => bench.store.snapshot.clusters.size === 0);
+    assert.match(text(), /tty True[\s\S]*name\? got Ada[\s\S]*to stderr/);
+    assert.deepEqual(run.notes, ['The script asked for no Dask client: nothing ran on the cluster.']);
+  });
+
+  it('are refused with the line of a syntax error, and nothing starts', async () => {
+    const { bench } = used;
+    await assert.rejects(used.start(sample('dask', 'syntax_error.py')), { reason: 'syntax-error' });
+    assert.equal(bench.store.snapshot.clusters.size, 0);
+  });
+
+  it('fail with the reason when the port of the scheduler is taken', async () => {
+    const { bench } = used;
+    const clusterId = await bench.startStatic({ n_workers: 1, threads_per_worker: 1 });
+    const state = bench.cluster(clusterId)?.state;
+    assert.ok(state?.kind === 'running');
+    const port = Number(new URL(state.address.replace('tcp:', 'http:')).port);
+    const executor = { ...small, scheduler_port: port };
+    const target = { kind: 'executor', executor, backend: bench.backend } as const;
+    const run = await bench.over(await used.start(plain, { target }), 20_000);
+    assert.ok(run.state.kind === 'failed');
+    assert.equal(run.state.failure.message, `Port ${port} is already in use on this machine.`);
+    await bench.manager.stop(clusterId, { force: true });
+  });
+});
+
+describe('parameters of runs with prefect3', function () {
+  this.timeout(60_000);
+  const used = useBench('prefect3');
+  const ledger = sample('prefect', 'etl.py', 'ledger');
+
+  it('reach the flow', async () => {
+    const parameters = { rows: 3, name: 'Ada' };
+    const run = await used.bench.over(await used.start(ledger, { parameters }), 40_000);
+    assert.ok(run.state.kind === 'completed', JSON.stringify(run.state));
+    assert.match(run.state.result ?? '', /Ada: 2/);
+  });
+
+  it('that are wrong or missing fail with their name', async () => {
+    const wrong = await used.bench.over(
+      await used.start(ledger, { parameters: { rows: 'many', name: 'x' } }),
+      40_000,
+    );
+    assert.ok(wrong.state.kind === 'failed');
+    assert.match(wrong.state.failure.message, /rows/);
+    const missing = await used.bench.over(await used.start(ledger, { parameters: { rows: 1 } }), 40_000);
+    assert.ok(missing.state.kind === 'failed');
+    assert.match(missing.state.failure.message, /name/);
+  });
+});

@@ -1,0 +1,53 @@
+import { openWindow } from '../support/personSuite.ts';
+
+describe('a static cluster', function () {
+  this.timeout(120_000);
+
+  it('starts by the palette, survives a run, and ends when it is stopped', async () => {
+    const workbench = await openWindow({ file: 'plain_dask.py' });
+    await workbench.openSidebar();
+    await workbench.runCommand('Flow Clusters: Start Cluster');
+    await workbench.row('Clusters', /^local.*running · \d+ worker.*static/).waitFor({ timeout: 60_000 });
+
+    await workbench.runCommand('Flow Clusters: Run Flow With');
+    await workbench.pick(/static|running/);
+    await workbench.row('Runs', /^plain_dask.*completed/).waitFor({ timeout: 60_000 });
+    await workbench.row('Clusters', /^local.*running/).waitFor();
+
+    await workbench.press(workbench.row('Clusters', /^local.*running/), 'Use for Runs');
+    await workbench.lens('Run with local (static)').first().waitFor();
+    await workbench.press(workbench.row('Clusters', /^local.*used for runs/), 'Stop Using for Runs');
+    await workbench
+      .lens(/Run with local$/)
+      .first()
+      .waitFor();
+
+    await workbench.press(workbench.row('Clusters', /^local.*running/), 'Stop Cluster');
+    await workbench.row('Clusters', /^local/).waitFor({ state: 'detached' });
+  });
+
+  it('is scaled; a restart of what it runs in asks first', async () => {
+    const workbench = await openWindow({ file: 'plain_dask.py' });
+    await workbench.openSidebar();
+    await workbench.runCommand('Flow Clusters: Start Cluster');
+    await workbench.row('Clusters', /^local.*running · 2 workers.*static/).waitFor({ timeout: 60_000 });
+    await workbench.runCommand('Flow Clusters: Scale Cluster');
+    await workbench.answer('1');
+    await workbench.row('Clusters', /^local.*running · 1 worker /).waitFor({ timeout: 60_000 });
+
+    await workbench.runCommand('Flow Clusters: Restart Cluster Host');
+    const dialog = workbench.page.locator('.monaco-dialog-box');
+    await dialog.filter({ hasText: 'Clusters: local' }).waitFor();
+    await workbench.screenshot('restart asks');
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await workbench.row('Clusters', /^local.*running/).waitFor();
+
+    await workbench.press(workbench.row('Clusters', /^local.*running/), 'Open Dashboard');
+    await workbench.page.getByRole('tab', { name: /Simple Browser|Integrated Browser/ }).waitFor();
+    await workbench.webview().frameLocator('iframe').locator('canvas').first().waitFor();
+    await workbench.screenshot('dashboard');
+    await workbench.runCommand('Flow Clusters: Restart Cluster Host');
+    await dialog.getByRole('button', { name: 'Restart' }).click();
+    await workbench.row('Clusters', /^local/).waitFor({ state: 'detached' });
+  });
+});

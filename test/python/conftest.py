@@ -1,0 +1,47 @@
+"""Hosts for the tests of the Python helpers: real packages, real processes, the real protocol."""
+
+import os
+
+import pytest
+from environments import FLOWS, prefect_home, python_of
+from extension_side import Extension
+
+
+class Bench:
+    """Hosts that the tests of one module share, one for each environment."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._hosts = {}
+
+    def host(self, name, mode=None):
+        key = (name, mode)
+        if key not in self._hosts:
+            self._hosts[key] = self.new_host(name, mode)
+        return self._hosts[key]
+
+    def new_host(self, name, mode=None, **env):
+        if name.startswith("prefect") and name != "prefect1":
+            folder = os.path.join(self._folder, "%s-%s-%d" % (name, mode, len(os.listdir(self._folder))))
+            os.makedirs(folder)
+            env.setdefault("PREFECT_HOME", prefect_home(name, folder))
+        env.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "0")
+        return Extension(python_of(name), FLOWS, env, mode)
+
+    def close(self):
+        for extension in self._hosts.values():
+            assert extension.close() == 0
+            assert not os.path.exists(extension.directory)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    hosts = Bench(str(tmp_path_factory.mktemp("hosts")))
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture
+def flows():
+    """Path of a flow file by its name."""
+    return lambda name: os.path.join(FLOWS, name)

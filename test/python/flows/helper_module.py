@@ -1,0 +1,5 @@
+FACTOR = 7
+
+
+def scaled(x):
+    return FACTOR * x

@@ -1,0 +1,121 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Security } from '../../src/dask/security.ts';
+import { type DaskVersion, daskEnv } from './daskEnvs.ts';
+
+export interface BedOptions {
+  readonly version: DaskVersion;
+  readonly protocol?: 'tcp' | 'tls' | 'ws' | 'wss';
+  readonly workers?: number;
+  readonly nanny?: boolean;
+}
+
+/** A real scheduler with workers, in a process group of its own that ends with `stop` or with this process. */
+export interface Bed {
+  readonly address: string;
+  readonly python: string;
+  readonly security: Security | undefined;
+  /** Calls something in the scheduler's process; see scheduler_bed.py. */
+  call(...args: readonly unknown[]): Promise<unknown>;
+  /** Stops scheduling it for a while, as a Python that holds the interpreter lock does. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void;
+  readonly ended: Promise<unknown>;
+  /** Kills the group, and makes sure that nothing is left of it. */
+  stop(): Promise<void>;
+}
+
+const script = fileURLToPath(new URL('scheduler_bed.py', import.meta.url));
+
+export async function startBed({
+  version,
+  protocol = 'tcp',
+  workers = 2,
+  nanny = false,
+}: BedOptions): Promise<Bed> {
+  const { python } = await daskEnv(version);
+  const tls = protocol === 'tls' || protocol === 'wss' ? await makeCertificates() : undefined;
+  const args = ['--protocol', protocol, '--workers', String(workers), ...(nanny ? ['--nanny'] : [])];
+  if (tls) args.push('--tls', '--ca', tls.files.ca, '--cert', tls.files.cert, '--key', tls.files.key);
+  const child = spawn(python, [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  let log = '';
+  child.stderr.on('data', (text) => {
+    log = `${log}${text}`.slice(-8000);
+  });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const next = async () => {
+    const line = await lines.next();
+    if (line.done) throw new Error(`the scheduler's process ended:\n${log}`);
+    return JSON.parse(line.value);
+  };
+  const { address } = await next();
+  return {
+    address,
+    python,
+    security: tls?.security,
+    call: async (...call) => {
+      child.stdin.write(`${JSON.stringify(call)}\n`);
+      return await next();
+    },
+    signal: (signal) => void process.kill(child.pid as number, signal),
+    ended: once(child, 'exit'),
+    stop: async () => {
+      await stopGroup(child);
+      if (tls) await rm(tls.directory, { recursive: true });
+    },
+  };
+}
+
+/** True if a process of the group lives; what has ended but is not waited for does not count. */
+export function groupLives(group: number): boolean {
+  return execFileSync('ps', ['-A', '-o', 'pgid=,stat='], { encoding: 'utf8' })
+    .split('\n')
+    .some((line) => {
+      const [id, state] = line.trim().split(/\s+/);
+      return Number(id) === group && !state?.startsWith('Z');
+    });
+}
+
+async function stopGroup(child: ChildProcess): Promise<void> {
+  const group = child.pid as number;
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+  for (let i = 0; groupLives(group); i += 1) {
+    if (i === 50) throw new Error(`process group ${group} did not end`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** An authority and a certificate by it, with the machine's openssl. */
+async function makeCertificates() {
+  const directory = await mkdtemp(join(tmpdir(), 'flow-clusters-tls-'));
+  const file = (name: string) => join(directory, name);
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: directory });
+  const files = { ca: file('ca.pem'), cert: file('cert.pem'), key: file('key.pem') };
+  const request = ['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl(
+    ...request,
+    '-x509',
+    '-days',
+    '2',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-subj',
+    '/CN=bed authority',
+  );
+  openssl(...request, '-keyout', 'key.pem', '-out', 'cert.csr', '-subj', '/CN=bed');
+  const sign = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2'];
+  openssl('x509', '-req', '-in', 'cert.csr', ...sign, '-out', 'cert.pem');
+  const read = (path: string) => readFile(path, 'utf8');
+  const security = { ca: await read(files.ca), cert: await read(files.cert), key: await read(files.key) };
+  return { directory, files, security };
+}

@@ -1,0 +1,86 @@
+"""A real scheduler and workers for tests. Prints its address as a JSON line, serves until stdin closes.
+
+Each line on stdin is a call, `["submit", prefix, count, seconds]` and the like, answered by a JSON line.
+"""
+
+# ruff: noqa: T201 - stdout is how it answers
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+
+from distributed import Client, Nanny, Scheduler, Worker
+from distributed.security import Security
+
+held = []
+
+
+def nap(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def boom(seconds):
+    raise ValueError("boom")
+
+
+async def serve_calls(client, scheduler):
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        op, *args = json.loads(line)
+        answer = None
+        if op == "submit":
+            prefix, count, seconds = args
+            run = boom if prefix == "boom" else nap
+            held.extend([client.submit(run, seconds, key=f"{prefix}-{len(held) + i}") for i in range(count)])
+        elif op == "tuple":
+            held.append(client.submit(nap, args[1], key=(args[0], 0, 1)))
+        elif op == "log_event":
+            scheduler.log_event(*args)
+        elif op == "prefixes":
+            from dask.utils import key_split
+
+            answer = [key_split(tuple(key) if isinstance(key, list) else key) for key in args[0]]
+        print(json.dumps(answer), flush=True)
+
+
+async def main(options):
+    security = {}
+    if options.tls:
+        names = {
+            f"tls_{role}_{part}": getattr(options, part)
+            for role in ("scheduler", "worker", "client")
+            for part in ("cert", "key")
+        }
+        security = {"security": Security(tls_ca_file=options.ca, require_encryption=True, **names)}
+    kind = Nanny if options.nanny else Worker
+    async with Scheduler(
+        protocol=options.protocol, host="127.0.0.1", port=0, dashboard_address=":0", **security
+    ) as scheduler:
+        workers = [
+            kind(scheduler.address, nthreads=1, name=f"w{i}", dashboard_address=":0", **security)
+            for i in range(options.workers)
+        ]
+        await asyncio.gather(*(worker.start() for worker in workers))
+        async with Client(scheduler.address, asynchronous=True, **security) as client:
+            print(json.dumps({"address": scheduler.address}), flush=True)
+            try:
+                await serve_calls(client, scheduler)
+            finally:
+                # Nothing of the tests depends on an orderly end.
+                os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--protocol", default="tcp")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--nanny", action="store_true")
+    parser.add_argument("--tls", action="store_true")
+    for part in ("ca", "cert", "key"):
+        parser.add_argument(f"--{part}")
+    asyncio.run(main(parser.parse_args()))

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import type { Backend, BackendContext, ClusterExit, ClusterHandle } from '../../../src/core/backend.ts';
+import { UserError } from '../../../src/core/errors.ts';
+import { ClusterManager, type Watch } from '../../../src/core/manager.ts';
+import { Store } from '../../../src/core/store.ts';
+import { MemoryLog } from '../../support/host.ts';
+import { aWorker, infoOf } from './samples.ts';
+
+const executor = { name: 'local', kind: 'local' } as const;
+
+/** A back end that does what it is told, when it is told. */
+class HandBackend implements Backend {
+  context: BackendContext | undefined;
+  readonly closes: boolean[] = [];
+  #started = Promise.withResolvers<ClusterHandle>();
+  readonly finished = Promise.withResolvers<ClusterExit>();
+  closeError: Error | undefined;
+  /** Resolves with the close. */
+  letClose = true;
+
+  start(_: unknown, context: BackendContext): Promise<ClusterHandle> {
+    this.context = context;
+    return this.#started.promise;
+  }
+
+  answer(): void {
+    this.#started.resolve({
+      address: 'tcp://127.0.0.1:1',
+      dashboard: null,
+      workers: 1,
+      finished: this.finished.promise,
+      scale: () => undefined,
+      close: async ({ force }) => {
+        this.closes.push(force);
+        if (this.closeError) throw this.closeError;
+        if (this.letClose || force) this.finished.resolve({ how: 'closed' });
+        await this.finished.promise;
+      },
+    });
+  }
+
+  refuse(error: Error): void {
+    this.#started.reject(error);
+  }
+}
+
+function bench(lifetime: 'static' | 'temporary' = 'static') {
+  const store = new Store();
+  const backend = new HandBackend();
+  const watched: { listener?: Parameters<Watch>[1]; disposed: number } = { disposed: 0 };
+  const watch: Watch = (_, listener) => {
+    watched.listener = listener;
+    const dispose = () => {
+      watched.disposed += 1;
+    };
+    return { dispose };
+  };
+  const manager = new ClusterManager({ store, watch, log: new MemoryLog() });
+  const { id, started } = manager.start({ executor, backend, name: 'laptop', lifetime });
+  const state = () => store.snapshot.clusters.get(id)?.state;
+  return { store, backend, manager, id, started, state, watched };
+}
+
+describe('cluster manager', () => {
+  it('shows a start with its stages, then what the scheduler says', async () => {
+    const { store, backend, id, started, state, watched } = bench();
+    assert.deepEqual({ ...state(), sinceMs: 0 }, { kind: 'starting', sinceMs: 0, stage: 'starting' });
+    backend.context?.stage('scheduler');
+    assert.equal((state() as { stage: string }).stage, 'scheduler');
+    backend.answer();
+    await started;
+    assert.equal(state()?.kind, 'running');
+    watched.listener?.onInfo(infoOf(aWorker(0)));
+    assert.equal(store.snapshot.clusters.get(id)?.info?.workers.length, 1);
+    backend.context?.stage('a late word');
+    assert.equal(state()?.kind, 'running');
+  });
+
+  it('shows a static cluster that could not start until it is dismissed', async () => {
+    const { store, backend, manager, id, started, state } = bench();
+    backend.refuse(new UserError('port-in-use', 'Port 8786 is in use', { hint: 'Change it.' }));
+    await assert.rejects(started, { message: 'Port 8786 is in use' });
+    const failed = state();
+    assert.ok(failed?.kind === 'failed');
+    assert.deepEqual(failed.failure, { message: 'Port 8786 is in use', hint: 'Change it.' });
+    assert.throws(() => manager.handle(id), { message: 'Cluster laptop is not running' });
+    manager.dismiss(id);
+    assert.equal(store.snapshot.clusters.size, 0);
+    manager.dismiss(id);
+  });
+
+  it('leaves no row of a temporary cluster that could not start', async () => {
+    const { store, backend, started } = bench('temporary');
+    backend.refuse(new Error('no'));
+    await assert.rejects(started);
+    assert.equal(store.snapshot.clusters.size, 0);
+  });
+
+  it('ends a cluster that comes up after it was stopped', async () => {
+    const { store, backend, manager, id, started, state } = bench();
+    const stopped = manager.stop(id, { force: false });
+    assert.equal(state()?.kind, 'stopping');
+    assert.equal(backend.context?.signal.aborted, true);
+    backend.answer();
+    await assert.rejects(started, { reason: 'cancelled' });
+    await stopped;
+    assert.deepEqual(backend.closes, [true]);
+    assert.equal(store.snapshot.clusters.size, 0);
+  });
+
+  it('takes a start that fails after a stop as stopped', async () => {
+    const { store, backend, manager, id, started } = bench();
+    const stopped = manager.stop(id, { force: true });
+    backend.refuse(new Error('aborted'));
+    await assert.rejects(started, { name: 'UserError', reason: 'cancelled' });
+    await stopped;
+    assert.equal(store.snapshot.clusters.size, 0);
+  });
+
+  it('stops once, however often it is told; force hurries', async () => {
+    const { store, backend, manager, id, started, watched } = bench();
+    backend.letClose = false;
+    backend.answer();
+    await started;
+    const first = manager.stop(id, { force: false });
+    assert.equal(manager.stop(id, { force: false }), first);
+    const forced = manager.stop(id, { force: true });
+    await Promise.all([first, forced]);
+    assert.deepEqual(backend.closes, [false, true]);
+    assert.ok(watched.disposed > 0);
+    assert.equal(store.snapshot.clusters.size, 0);
+    await manager.stop(id, { force: true });
+    await manager.stop('never was', { force: false });
+    assert.deepEqual(backend.closes, [false, true]);
+  });
+
+  it('says of a cluster, temporary ones too, that it could not be stopped', async () => {
+    for (const lifetime of ['static', 'temporary'] as const) {
+      const { backend, manager, id, started, state, store } = bench(lifetime);
+      backend.closeError = new Error('ENOTEMPTY');
+      backend.answer();
+      await started;
+      await manager.stop(id, { force: true });
+      const failed = state();
+      assert.ok(failed?.kind === 'failed');
+      assert.equal(failed.failure.message, 'ENOTEMPTY');
+      manager.dismiss(id);
+      assert.equal(store.snapshot.clusters.size, 0);
+    }
+  });
+
+  it('shows why a cluster died', async () => {
+    const { backend, started, state, watched } = bench();
+    backend.answer();
+    await started;
+    backend.finished.resolve({ how: 'died', message: 'ended by SIGKILL', detail: 'log' });
+    await backend.finished.promise;
+    await Promise.resolve();
+    const failed = state();
+    assert.ok(failed?.kind === 'failed');
+    assert.deepEqual(failed.failure, { message: 'ended by SIGKILL', detail: 'log' });
+    assert.equal(watched.disposed, 1);
+    watched.listener?.onLost('refused');
+    watched.listener?.onInfo(infoOf());
+    assert.equal(state()?.kind, 'failed', 'a late look changes nothing');
+  });
+
+  it('keeps how the last few workers ended, and whether they are back', async () => {
+    const { store, backend, manager, id, started } = bench();
+    backend.answer();
+    await started;
+    const incidents = () =>
+      store.snapshot.clusters.get(id)?.incidents?.map((one) => [one.message, one.restarted]);
+    backend.context?.worker({ what: 'died', name: '0', message: 'worker 0 was killed' });
+    backend.context?.worker({ what: 'died', name: '1', message: 'worker 1 was killed' });
+    backend.context?.worker({ what: 'restarted', name: '0', message: 'worker 0 was restarted' });
+    assert.deepEqual(incidents(), [
+      ['worker 0 was killed', true],
+      ['worker 1 was killed', false],
+    ]);
+    for (let n = 2; n < 9; n += 1)
+      backend.context?.worker({ what: 'died', name: String(n), message: `worker ${n} was killed` });
+    assert.deepEqual(incidents()?.at(0), ['worker 4 was killed', false]);
+    const before = incidents();
+    const stopped = manager.stop(id, { force: false });
+    backend.context?.worker({ what: 'died', name: '4', message: 'of the end' });
+    assert.deepEqual(incidents(), before, 'what dies of a stop is no incident');
+    await stopped;
+  });
+
+  it('shows a scheduler that is lost, and that it is back', async () => {
+    const { backend, manager, id, started, state, watched } = bench();
+    backend.answer();
+    await started;
+    watched.listener?.onLost('connection refused');
+    const lost = state();
+    assert.ok(lost?.kind === 'lost');
+    assert.equal(lost.reason, 'connection refused');
+    assert.throws(() => manager.handle(id), { reason: 'unreachable' });
+    watched.listener?.onInfo(infoOf());
+    assert.equal(state()?.kind, 'running');
+    watched.listener?.onLost('timed out');
+    await manager.stop(id, { force: false });
+    assert.equal(state(), undefined);
+  });
+
+  it('says the reason of a loss as it changes', async () => {
+    const { backend, started, state, watched } = bench();
+    backend.answer();
+    await started;
+    watched.listener?.onLost('timed out');
+    watched.listener?.onLost('connection refused');
+    const lost = state();
+    assert.ok(lost?.kind === 'lost');
+    assert.equal(lost.reason, 'connection refused');
+  });
+
+  it('ends everything with force when the window closes', async () => {
+    const { store, backend, manager, started } = bench();
+    backend.answer();
+    await started;
+    await manager.dispose();
+    assert.deepEqual(backend.closes, [true]);
+    assert.equal(store.snapshot.clusters.size, 0);
+  });
+});

@@ -1,0 +1,342 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { Cluster, ClusterState } from '../../../src/core/cluster.ts';
+import { readExecutors } from '../../../src/core/executor.ts';
+import { formatClock } from '../../../src/core/format.ts';
+import type { Run, RunState } from '../../../src/core/run.ts';
+import { emptySnapshot, type Snapshot } from '../../../src/core/store.ts';
+import { clusterNodes, executorNodes, runNodes, type TreeNode } from '../../../src/core/tree.ts';
+import { aCluster, aRun, aWorker, infoOf } from './samples.ts';
+
+const nowMs = new Date(2026, 0, 1, 10, 42).getTime();
+const clock = formatClock(nowMs);
+const running: ClusterState = {
+  kind: 'running',
+  sinceMs: nowMs,
+  address: 'tcp://127.0.0.1:41873',
+  dashboard: 'http://127.0.0.1:8787/status',
+};
+
+function snapshotOf(clusters: readonly Cluster[], runs: readonly Run[] = [], target?: string): Snapshot {
+  return {
+    ...emptySnapshot,
+    clusters: new Map(clusters.map((cluster) => [cluster.id, cluster])),
+    runs: new Map(runs.map((run) => [run.id, run])),
+    targetClusterId: target,
+  };
+}
+
+/** The rows as the user reads them: two spaces a level, label and description. */
+function read(nodes: readonly TreeNode[], indent = ''): string[] {
+  return nodes.flatMap((node) => [
+    `${indent}${[node.label, node.description].filter(Boolean).join(' | ')}`,
+    ...read(node.children ?? [], `${indent}  `),
+  ]);
+}
+
+function all(nodes: readonly TreeNode[]): TreeNode[] {
+  return nodes.flatMap((node) => [node, ...all(node.children ?? [])]);
+}
+
+const clusterRow = (state: ClusterState, other: Partial<Cluster> = {}) =>
+  clusterNodes(snapshotOf([{ ...aCluster, ...other, state }]), nowMs)[0] as TreeNode;
+const runRow = (state: RunState, other: Partial<Run> = {}) =>
+  runNodes(snapshotOf([], [{ ...aRun, ...other, state }]), nowMs)[0] as TreeNode;
+
+describe('clusters in the explorer', () => {
+  it('read as a cluster with its scheduler, workers, runs and tasks', () => {
+    const run: Run = {
+      ...aRun,
+      state: { kind: 'running', startedMs: nowMs - 12_000 },
+      tasks: [
+        { name: 'extract', total: 1, counts: { completed: 1 } },
+        { name: 'transform', total: 18, counts: { completed: 13, running: 3, retrying: 1, submitted: 1 } },
+        { name: 'load', total: 1, counts: { submitted: 1 } },
+      ],
+    };
+    const cluster: Cluster = { ...aCluster, state: running, info: infoOf(aWorker(0), aWorker(1)) };
+    assert.deepEqual(read(clusterNodes(snapshotOf([cluster], [run]), nowMs)), [
+      'laptop | running · 2 workers · 4 threads · static',
+      '  scheduler | tcp://127.0.0.1:41873',
+      '  workers (2)',
+      '    worker 0 | 2 threads · 73 % · 412 MiB of 4 GiB · transform',
+      '    worker 1 | 2 threads · 73 % · 412 MiB of 4 GiB · transform',
+      '  etl | running 14/20 · 00:12',
+      '    extract | 1/1',
+      '    transform | 13/18 · 3 running · 1 retrying',
+      '    load | 0/1 · waiting',
+    ]);
+  });
+
+  it('say their state first, in lower case', () => {
+    const description = (state: ClusterState, other?: Partial<Cluster>) =>
+      clusterRow(state, other).description;
+    const temporary = { lifetime: 'temporary' } as const;
+    const starting: ClusterState = { kind: 'starting', sinceMs: nowMs - 3_000, stage: 'warming Python up' };
+    assert.equal(description(starting, temporary), 'starting · warming Python up · 00:03');
+    assert.equal(description(running, temporary), 'running');
+    assert.equal(description(running), 'running · static');
+    assert.equal(
+      description({ ...running, kind: 'lost', sinceMs: nowMs, reason: 'connection refused' }),
+      `lost since ${clock} (connection refused) · static`,
+    );
+    const failure = {
+      message: 'Port 8786 is already in use\nTraceback…',
+      hint: 'Change it.',
+      detail: 'Traceback',
+    };
+    const failed = clusterRow({ kind: 'failed', sinceMs: nowMs, failure });
+    assert.equal(failed.description, 'failed · Port 8786 is already in use · static', 'one line');
+    assert.match(failed.tooltip ?? '', /Change it\.\nTraceback$/);
+    assert.equal(failed.children, undefined, 'nothing to open');
+    assert.equal(description({ kind: 'stopping', sinceMs: nowMs }, temporary), 'stopping');
+    assert.equal(description({ kind: 'stopped', sinceMs: nowMs }, temporary), 'stopped');
+  });
+
+  it('say which one runs use', () => {
+    const [row] = clusterNodes(snapshotOf([{ ...aCluster, state: running }], [], aCluster.id), nowMs);
+    assert.equal(row?.description, 'running · static · used for runs');
+    assert.equal(row?.context, 'cluster.owned.static.running.target');
+    assert.equal(row?.icon, 'star-full');
+  });
+
+  it('name what can be done with them', () => {
+    assert.equal(clusterRow(running).context, 'cluster.owned.static.running');
+    assert.equal(
+      clusterRow({ kind: 'failed', sinceMs: 0, failure: { message: '' } }, { ownership: 'attached' }).context,
+      'cluster.attached.static.failed',
+    );
+    const scheduler = (dashboard: string | null) => clusterRow({ ...running, dashboard }).children?.[0];
+    assert.equal(scheduler('http://x')?.context, 'scheduler.dashboard');
+    assert.equal(scheduler(null)?.context, 'scheduler');
+    assert.match(scheduler(null)?.tooltip ?? '', /No dashboard \(bokeh is not installed\)/);
+  });
+
+  it('show what is unusual about a worker', () => {
+    const worker = (other: Parameters<typeof aWorker>[1]) => {
+      const row = clusterRow(running, { info: infoOf(aWorker(0, other)) });
+      return row.children?.[1]?.children?.[0];
+    };
+    assert.equal(
+      worker({ status: 'paused', tasks: [] })?.description,
+      'paused · 2 threads · 73 % · 412 MiB of 4 GiB',
+    );
+    assert.equal(worker({ memoryLimitBytes: 0, tasks: [] })?.description, '2 threads · 73 % · 412 MiB');
+    assert.equal(worker({ threads: 1, tasks: [] })?.description, '1 thread · 73 % · 412 MiB of 4 GiB');
+    assert.equal(worker({ name: 'tcp://127.0.0.1:40000' })?.label, 'tcp://127.0.0.1:40000');
+    const tasks = ['a', 'b', 'a', 'c', 'd'].map((prefix, i) => ({ key: `${prefix}-${i}`, prefix }));
+    assert.match(worker({ tasks })?.description ?? '', / · a, b, c$/);
+  });
+
+  it('show how workers ended, newest first, when they are back and when the cluster is not', () => {
+    const atMs = nowMs;
+    const incidents = [
+      { atMs, worker: '1', message: 'worker 1 was killed (signal 9)', restarted: true },
+      { atMs, worker: '0', message: 'worker 0 ended by itself (exit code 3)', restarted: false },
+    ];
+    const shown = [
+      `worker 0 ended by itself (exit code 3) | ${clock}`,
+      `worker 1 was killed (signal 9) | restarted · ${clock}`,
+    ];
+    const alive = clusterNodes(snapshotOf([{ ...aCluster, state: running, incidents }]), nowMs);
+    assert.deepEqual(read(alive[0]?.children ?? []).slice(-2), shown);
+    assert.match(alive[0]?.tooltip ?? '', /worker 1 was killed \(signal 9\), restarted · /);
+    const failed = { kind: 'failed', sinceMs: 0, failure: { message: 'gone' } } as const;
+    const dead = clusterNodes(snapshotOf([{ ...aCluster, state: failed, incidents }]), nowMs);
+    assert.deepEqual(read(dead[0]?.children ?? []), shown);
+  });
+
+  it('show the run that waits while a cluster starts, and none that is over', () => {
+    const starting = snapshotOf([aCluster], [aRun]);
+    assert.deepEqual(read(clusterNodes(starting, 1_000)), [
+      'laptop | starting · launching scheduler and workers · 00:01 · static',
+      '  etl | queued · launching scheduler and workers · 00:01',
+    ]);
+    const own: Run = { ...aRun, state: { kind: 'queued', stage: 'preparing the Prefect database (once)' } };
+    const [row] = clusterNodes(snapshotOf([aCluster], [own]), 1_000)[0]?.children ?? [];
+    assert.equal(row?.description, 'queued · preparing the Prefect database (once) · 00:01');
+    const over: Run = { ...aRun, state: { kind: 'cancelled', endedMs: 1 } };
+    assert.deepEqual(clusterNodes(snapshotOf([aCluster], [over]), nowMs)[0]?.children, []);
+  });
+});
+
+describe('runs in the explorer', () => {
+  const tasks = [{ name: 'load', total: 20, counts: { completed: 20 } }];
+  const time = { startedMs: nowMs - 31_000, endedMs: nowMs };
+
+  it('say their state first, in lower case', () => {
+    const description = (state: RunState, other?: Partial<Run>) => runRow(state, other).description;
+    assert.equal(
+      description({ kind: 'queued', stage: 'preparing the Prefect database (once)' }, { createdMs: nowMs }),
+      'queued · preparing the Prefect database (once) · 00:00',
+    );
+    assert.equal(description({ kind: 'running', startedMs: nowMs }), 'running · 00:00');
+    assert.equal(
+      description({ kind: 'running', startedMs: nowMs, stage: 'draining' }),
+      'running · active tasks finish · 00:00',
+    );
+    const cancelling = { kind: 'cancelling', startedMs: nowMs - 1_000 } as const;
+    assert.equal(
+      description({ ...cancelling, forced: false }, { tasks }),
+      'cancelling 20/20 · active tasks finish · 00:01',
+    );
+    assert.equal(description({ ...cancelling, forced: true }), 'cancelling · 00:01');
+    assert.equal(
+      description({ kind: 'completed', ...time }, { tasks }),
+      `completed · 20 tasks · 00:31 · laptop · ${clock}`,
+    );
+    const failure = { message: 'balance[3]: ZeroDivisionError: division\nby zero' };
+    assert.equal(
+      description({ kind: 'failed', ...time, failure }),
+      `failed · balance[3]: ZeroDivisionError: division · 00:31 · laptop · ${clock}`,
+    );
+    assert.equal(
+      description({ kind: 'crashed', endedMs: nowMs, failure: { message: 'killed' } }),
+      `crashed · killed · laptop · ${clock}`,
+    );
+    assert.equal(description({ kind: 'cancelled', endedMs: nowMs }), `cancelled · laptop · ${clock}`);
+  });
+
+  it('are newest first, with their tasks', () => {
+    const runs = ['a', 'b'].map((id): Run => ({ ...aRun, id, flow: { ...aRun.flow, name: id }, tasks }));
+    const rows = runNodes(snapshotOf([], runs), 0);
+    assert.deepEqual(
+      rows.map(({ label }) => label),
+      ['b', 'a'],
+    );
+    assert.deepEqual(
+      rows[0]?.children?.map(({ label, description }) => [label, description]),
+      [['load', '20/20']],
+    );
+  });
+
+  it('name what can be done with them', () => {
+    assert.equal(runRow({ kind: 'queued', stage: '' }).context, 'run.live.queued');
+    assert.equal(runRow({ kind: 'cancelling', forced: false }).context, 'run.live.cancelling');
+    assert.equal(runRow({ kind: 'cancelled', endedMs: 1 }).context, 'run.over.cancelled');
+    assert.equal(runRow({ kind: 'completed', ...time }, { tasks }).children?.[0]?.context, 'taskGroup');
+  });
+
+  it('tell in the tooltip what happened: on what, why, what to do, and the notes', () => {
+    const failure = { message: 'Prefect is not installed', hint: 'Install it.', detail: 'Traceback…' };
+    const notes = ['The script makes a LocalCluster of its own'];
+    assert.equal(
+      runRow({ kind: 'failed', endedMs: 1, failure }, { notes }).tooltip,
+      'etl on laptop\nPrefect is not installed\nInstall it.\nTraceback…\nThe script makes a LocalCluster of its own',
+    );
+    // A cluster of this window may have the id that one of an earlier window had.
+    const earlier: Run = { ...aRun, executor: 'k8s', state: { kind: 'completed', ...time, result: '42' } };
+    const [row] = runNodes(snapshotOf([{ ...aCluster, state: running }], [earlier]), 0);
+    assert.equal(row?.tooltip, 'etl on k8s\nResult: 42');
+  });
+
+  it('open on Enter what tells more about them', () => {
+    assert.equal(runRow({ kind: 'cancelled', endedMs: 1 }).opens, 'run');
+    const groups = [
+      { name: 'bad', total: 2, counts: { completed: 1, failed: 1 } },
+      { name: 'good', total: 1, counts: { completed: 1 } },
+    ];
+    const row = runRow({ kind: 'failed', endedMs: 1, failure: { message: '' } }, { tasks: groups });
+    assert.deepEqual(
+      row.children?.map(({ opens }) => opens),
+      ['run', undefined],
+    );
+  });
+
+  it('show what is unusual about a group of tasks', () => {
+    const group = (counts: object, message?: string) =>
+      runRow(
+        { kind: 'running', startedMs: 0 },
+        { tasks: [{ name: 'load', total: 4, counts, ...(message && { message }) }] },
+      ).children?.[0];
+    assert.equal(group({ submitted: 4 })?.description, '0/4 · waiting');
+    assert.equal(group({ completed: 3, failed: 1 }, 'boo')?.description, '4/4 · 1 failed');
+    assert.equal(group({ completed: 3, failed: 1 }, 'boo')?.icon, 'error');
+    assert.equal(group({ failed: 1 }, 'boo')?.tooltip, 'load\nboo');
+    assert.equal(group({ running: 0, completed: 4 })?.description, '4/4');
+    assert.equal(
+      group({ cached: 1, skipped: 1, cancelled: 1, crashed: 1 })?.description,
+      '4/4 · 1 crashed · 1 cancelled · 1 cached · 1 skipped',
+    );
+  });
+});
+
+describe('executors in the explorer', () => {
+  const rows = (executors: unknown, target?: string) =>
+    executorNodes({ ...snapshotOf([], [], target), executors: readExecutors(executors, '') });
+
+  it('say what they are and which one is the default', () => {
+    const nodes = rows([{ name: 'laptop', kind: 'local', n_workers: 2, threads_per_worker: 2 }]);
+    assert.deepEqual(read(nodes), [
+      'laptop | default · local · 2 workers × 2 threads',
+      'local | local · sized by the cores',
+    ]);
+    assert.deepEqual(
+      nodes.map(({ context }) => context),
+      ['executor.default', 'executor'],
+    );
+  });
+
+  it('have no default while runs use a cluster', () => {
+    const nodes = rows([], 'c1');
+    assert.deepEqual(
+      nodes.map(({ context, description }) => [context, description]),
+      [['executor', 'local · sized by the cores']],
+    );
+  });
+
+  it('show those that cannot be read', () => {
+    const bad = { name: 'bad', kind: 'local', n_workers: 0 };
+    const [, row] = rows([bad]);
+    assert.equal(row?.label, 'bad');
+    assert.equal(row?.description, 'n_workers must be a whole number from 1 to 4096');
+    assert.equal(row?.context, 'executorProblem');
+    assert.equal(row?.opens, 'executors');
+  });
+});
+
+describe('rows', () => {
+  it('have ids of their own, the same after a refresh', () => {
+    const name = fc.constantFrom('a', 'b', 'a/b', 'workers', 'scheduler', '');
+    const states = fc.constantFrom<ClusterState>(running, aCluster.state, { kind: 'stopping', sinceMs: 0 });
+    const group = fc.record({ name, total: fc.constant(1), counts: fc.constant({}) });
+    const snapshots = fc
+      .record({
+        clusters: fc.array(fc.record({ state: states, workers: fc.nat(3) }), { maxLength: 3 }),
+        runs: fc.array(
+          fc.record({
+            clusterId: fc.constantFrom('c0', 'c1', 'gone'),
+            tasks: fc.uniqueArray(group, { selector: ({ name: of }) => of }),
+          }),
+          { maxLength: 4 },
+        ),
+        executors: fc.array(fc.record({ name, kind: fc.constantFrom('local', 'other') })),
+      })
+      .map(
+        ({ clusters, runs, executors }): Snapshot => ({
+          ...snapshotOf(
+            clusters.map(({ state, workers }, i) => ({
+              ...aCluster,
+              id: `c${i}`,
+              state,
+              info: infoOf(...Array.from({ length: workers }, (_, n) => aWorker(n))),
+            })),
+            runs.map((run, i) => ({ ...aRun, ...run, id: `r${i}` })),
+          ),
+          executors: readExecutors(executors, 'missing'),
+        }),
+      );
+    fc.assert(
+      fc.property(snapshots, (snapshot) => {
+        for (const rows of [clusterNodes, runNodes, executorNodes]) {
+          const ids = all(rows(snapshot, nowMs)).map(({ id }) => id);
+          assert.equal(new Set(ids).size, ids.length, ids.join(' '));
+          assert.deepEqual(
+            all(rows(snapshot, nowMs + 60_000)).map(({ id }) => id),
+            ids,
+          );
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ClusterState } from '../../../src/core/cluster.ts';
+import { readExecutors } from '../../../src/core/executor.ts';
+import type { RunState } from '../../../src/core/run.ts';
+import { emptySnapshot, type Snapshot } from '../../../src/core/store.ts';
+import { clusterNodes, executorNodes, runNodes, type TreeNode } from '../../../src/core/tree.ts';
+import { Commands } from '../../../src/protocol/commands.ts';
+import { aCluster, aRun, aWorker, infoOf } from '../core/samples.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const text = (name: string) => readFileSync(join(root, name), 'utf8');
+
+interface MenuItem {
+  readonly command: string;
+  readonly when?: string;
+  readonly group?: string;
+}
+
+interface Manifest {
+  readonly contributes: {
+    readonly commands: readonly { command: string; title: string; icon?: string; category?: string }[];
+    readonly menus: Readonly<Record<string, readonly MenuItem[]>>;
+    readonly keybindings: readonly { command: string; key: string; mac: string; when: string }[];
+    readonly views: Readonly<Record<string, readonly { id: string }[]>>;
+    readonly viewsWelcome: readonly { view: string }[];
+    readonly configuration: { readonly properties: Readonly<Record<string, Record<string, unknown>>> };
+    readonly walkthroughs: readonly {
+      steps: readonly { media: { markdown: string }; completionEvents?: readonly string[] }[];
+    }[];
+  };
+  readonly main: string;
+  readonly icon: string;
+}
+
+const manifest = JSON.parse(text('package.json')) as Manifest;
+const { commands, keybindings, menus, views, viewsWelcome, configuration, walkthroughs } =
+  manifest.contributes;
+const ids = commands.map(({ command }) => command);
+
+/** All of the product's TypeScript. */
+function sources(folder = 'src'): string {
+  return readdirSync(join(root, folder), { withFileTypes: true })
+    .map((entry) => {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) return sources(path);
+      return path.endsWith('.ts') ? text(path) : '';
+    })
+    .join('\n');
+}
+
+describe('package.json', () => {
+  it('contributes the commands that there are, once each, in one category', () => {
+    assert.deepEqual([...ids].sort(), Object.values(Commands).sort());
+    assert.equal(new Set(ids).size, ids.length);
+    for (const { command, category } of commands) assert.equal(category, 'Flow Clusters', command);
+  });
+
+  it('has menus of commands that there are; what stands in a row has an icon', () => {
+    for (const [menu, items] of Object.entries(menus)) {
+      for (const { command, group } of items) {
+        const found = commands.find((one) => one.command === command);
+        assert.ok(found, `${menu}: ${command}`);
+        if (/^(inline|navigation)/.test(group ?? '')) assert.ok(found.icon, `${menu}: ${command}`);
+      }
+    }
+  });
+
+  it('has keys only for commands that there are, and only where they make sense', () => {
+    for (const { command, key, mac, when } of keybindings) {
+      assert.ok(ids.includes(command), command);
+      assert.equal(mac, key.replaceAll('ctrl', 'cmd'));
+      assert.match(when, /flowClusters\./);
+      assert.ok(text('README.md').toLowerCase().includes(key), `${key} is not in the README`);
+    }
+  });
+
+  it('offers in the context menu, which keys reach, what a row has as buttons', () => {
+    const items = menus['view/item/context'] ?? [];
+    const inMenu = (wanted: string) =>
+      items.some(({ command, group = '' }) => command === wanted && !group.startsWith('inline'));
+    for (const { command } of items) assert.ok(inMenu(command), command);
+  });
+
+  it('has a text for each key, and a key for each text', () => {
+    const texts = JSON.parse(text('package.nls.json')) as Record<string, string>;
+    const used = [...text('package.json').matchAll(/"%([^%"]+)%"/g)].map(([, key]) => key ?? '');
+    assert.deepEqual([...new Set(used)].sort(), Object.keys(texts).sort());
+    for (const [key, value] of Object.entries(texts)) assert.notEqual(value.trim(), '', key);
+    const linked = [
+      ...Object.values(texts)
+        .join(' ')
+        .matchAll(/command:(flowClusters\.[\w.]+)/g),
+    ];
+    for (const [, command = ''] of linked) assert.ok(ids.includes(command), command);
+  });
+
+  it('declares the settings that the code reads, and no others', () => {
+    const declared = Object.keys(configuration.properties);
+    const code = sources();
+    const named = [...code.matchAll(/\bflowClusters\.(\w+)\b(?!\.)/g)].map(([whole]) => whole);
+    const read = [
+      ...code.matchAll(
+        /getConfiguration\(\s*'flowClusters'[^)]*\)\s*\.(?:get|update)(?:<[^>]*>)?\(\s*'(\w+)'/g,
+      ),
+    ]
+      .map(([, key]) => `flowClusters.${key}`)
+      .concat(
+        [...code.matchAll(/settings\.get(?:<[^>]*>)?\(\s*'(\w+)'/g)].map(([, key]) => `flowClusters.${key}`),
+      );
+    for (const key of read) assert.ok(declared.includes(key), `${key} is read, but not declared`);
+    for (const key of declared) {
+      assert.ok([...read, ...named].includes(key), `${key} is declared, but never read`);
+    }
+  });
+
+  it('offers the options of an executor that the core reads', () => {
+    const property = configuration.properties['flowClusters.executors'] as {
+      items: { properties: Record<string, object>; required: string[] };
+    };
+    const values: Record<string, unknown> = {
+      name: 'a',
+      kind: 'local',
+      n_workers: 1,
+      threads_per_worker: 1,
+      processes: true,
+      memory_limit: 'auto',
+      scheduler_port: 0,
+    };
+    assert.deepEqual(Object.keys(property.items.properties).sort(), Object.keys(values).sort());
+    assert.deepEqual(readExecutors([values], 'a').problems, []);
+    assert.deepEqual(property.items.required, ['name', 'kind']);
+  });
+
+  it('names files, views and events that there are', () => {
+    const viewIds = Object.values(views).flatMap((of) => of.map(({ id }) => id));
+    for (const { view } of viewsWelcome) assert.ok(viewIds.includes(view), view);
+    for (const id of viewIds) assert.ok(sources().includes(`'${id}'`), id);
+    for (const view of text('package.json').matchAll(/view == ([\w.]+)/g))
+      assert.ok(viewIds.includes(view[1] ?? ''));
+    assert.ok(text(manifest.icon));
+    for (const { media, completionEvents } of walkthroughs.flatMap(({ steps }) => steps)) {
+      assert.ok(text(media.markdown).length > 0, media.markdown);
+      for (const event of completionEvents ?? [])
+        assert.ok(ids.includes(event.replace('onCommand:', '')), event);
+    }
+  });
+
+  it('goes by context keys that the code sets', () => {
+    const keys = [...text('package.json').matchAll(/"when": ".*?\b(flowClusters\.(?:has|file)\w+)/g)];
+    assert.ok(keys.length > 0);
+    for (const [, key] of keys) assert.ok(sources().includes(`'${key}'`), key);
+  });
+});
+
+describe('actions of a row', () => {
+  const place = { sinceMs: 0, address: 'tcp://127.0.0.1:1', dashboard: 'http://127.0.0.1:2/status' };
+  const clusterStates: ClusterState[] = [
+    { kind: 'starting', sinceMs: 0, stage: '' },
+    { kind: 'running', ...place },
+    { kind: 'lost', ...place, reason: '' },
+    { kind: 'stopping', sinceMs: 0 },
+    { kind: 'failed', sinceMs: 0, failure: { message: '' } },
+  ];
+
+  /** The commands that the view's menu offers for a row, without the noun: `stop, logs`. */
+  function actions(view: string, node: TreeNode | undefined): string {
+    assert.ok(node);
+    const offered = (menus['view/item/context'] ?? []).filter(({ when = '' }) =>
+      when.split(' && ').every((clause) => {
+        const [left, operator, right = ''] = clause.split(/ (==|=~) /);
+        const value = left === 'view' ? view : left === 'viewItem' ? node.context : undefined;
+        assert.ok(value !== undefined, `clause that the test cannot read: ${clause}`);
+        return operator === '==' ? value === right : new RegExp(right.slice(1, -1)).test(value);
+      }),
+    );
+    const names = offered.map(({ command }) => command.split('.').slice(2).join('.'));
+    return [...new Set(names)].sort().join(' ');
+  }
+
+  const clusterRow = (state: ClusterState, other: object = {}, target?: string) => {
+    const cluster = { ...aCluster, ...other, state, info: infoOf(aWorker(0)) };
+    const snapshot: Snapshot = {
+      ...emptySnapshot,
+      clusters: new Map([['c1', cluster]]),
+      targetClusterId: target,
+    };
+    return clusterNodes(snapshot, 0)[0];
+  };
+
+  it('of a static cluster of ours', () => {
+    const offered = clusterStates.map((state) => [
+      state.kind,
+      actions('flowClusters.clusters', clusterRow(state)),
+    ]);
+    assert.deepEqual(offered, [
+      ['starting', 'stop'],
+      ['running', 'copyAddress dashboard logs scale stop useForRuns'],
+      ['lost', 'copyAddress stop'],
+      ['stopping', ''],
+      ['failed', 'dismiss'],
+    ]);
+    const target = clusterRow(clusterStates[1] as ClusterState, {}, 'c1');
+    const used = 'copyAddress dashboard logs scale stop stopUsing';
+    assert.equal(actions('flowClusters.clusters', target), used);
+  });
+
+  it('of a temporary cluster', () => {
+    const offered = clusterStates.map((state) => {
+      return actions('flowClusters.clusters', clusterRow(state, { lifetime: 'temporary' }));
+    });
+    assert.deepEqual(offered, ['stop', 'copyAddress dashboard logs stop', 'copyAddress stop', '', 'dismiss']);
+  });
+
+  it('of a cluster that is not ours: it is never stopped or scaled', () => {
+    for (const ownership of ['attached', 'discovered']) {
+      for (const state of clusterStates) {
+        const offered = actions('flowClusters.clusters', clusterRow(state, { ownership }));
+        assert.doesNotMatch(offered, /stop|scale/);
+      }
+    }
+  });
+
+  it('of a scheduler and of workers', () => {
+    const [scheduler, workers] = clusterRow(clusterStates[1] as ClusterState)?.children ?? [];
+    assert.equal(actions('flowClusters.clusters', scheduler), 'copyAddress dashboard logs');
+    assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs');
+    const without = clusterRow({ kind: 'running', ...place, dashboard: null })?.children?.[0];
+    assert.equal(actions('flowClusters.clusters', without), 'copyAddress logs');
+  });
+
+  it('of a run, in both views', () => {
+    const states: RunState[] = [
+      { kind: 'queued', stage: '' },
+      { kind: 'running', startedMs: 0 },
+      { kind: 'cancelling', forced: false },
+      { kind: 'completed', startedMs: 0, endedMs: 1 },
+      { kind: 'crashed', endedMs: 1, failure: { message: '' } },
+    ];
+    const rows = states.map(
+      (state) => runNodes({ ...emptySnapshot, runs: new Map([['r1', { ...aRun, state }]]) }, 0)[0],
+    );
+    for (const view of ['flowClusters.runs', 'flowClusters.clusters']) {
+      assert.deepEqual(
+        rows.map((row) => actions(view, row)),
+        [...Array<string>(3).fill('cancel logs show'), ...Array<string>(2).fill('logs remove show')],
+      );
+    }
+  });
+
+  it('of executors', () => {
+    const read = readExecutors(
+      [
+        { name: 'a', kind: 'local' },
+        { name: 'bad', kind: 'x' },
+      ],
+      '',
+    );
+    const rows = executorNodes({ ...emptySnapshot, executors: read });
+    assert.deepEqual(
+      rows.map((row) => [row.label, actions('flowClusters.executors', row)]),
+      [
+        ['a', 'configure start'],
+        ['local', 'configure setDefault start'],
+        ['bad', 'configure'],
+      ],
+    );
+  });
+});
