@@ -1,0 +1,101 @@
+// Writes the tables of bench/README.md from the JSON files in bench/results.   node bench/table.mjs
+import { readFile, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const result = async (name) => JSON.parse(await readFile(here(`results/${name}.json`), 'utf8'));
+const row = (...cells) => `| ${cells.join(' | ')} |`;
+const table = (head, rows) => [row(...head), row(...head.map(() => '---')), ...rows].join('\n');
+const verdict = (met) => (met ? 'met' : '**missed**');
+const seconds = (figure) =>
+  figure ? `${figure.median.toFixed(2)} (${figure.min.toFixed(2)}–${figure.max.toFixed(2)})` : '–';
+
+const apis = { prefect3: 'Prefect 3', prefect2: 'Prefect 2', prefect1: 'Prefect 1.4', dask: 'plain Dask' };
+
+async function runs() {
+  const { rows, machine } = await result('runs');
+  const lines = rows.flatMap((r) =>
+    ['firstTask', 'finished'].map((what) =>
+      row(
+        apis[r.api],
+        what === 'firstTask' ? 'first task' : 'finished',
+        seconds(r.warm[what]),
+        seconds(r.peer[what]),
+        `${r.ratio[what]} (${verdict(r.aim[what])}, aim ${what === 'firstTask' ? '0.10' : '0.25'})`,
+        seconds(r.cold?.[what]),
+        seconds(r.peerWithoutServer?.[what]),
+        r.warm[what].n,
+      ),
+    ),
+  );
+  const head = [
+    'API',
+    'until',
+    'ours, warm',
+    'peer, server warm',
+    'ratio',
+    'ours, cold',
+    'peer, no server',
+    'rounds',
+  ];
+  return `${machine.cores} cores, ${machine.memoryGiB} GiB, load ${machine.load}.\n\n${table(head, lines)}`;
+}
+
+async function identity() {
+  const { results, aimRatioP50 } = await result('identity');
+  const lines = results.map((r) =>
+    row(
+      r.distributed,
+      `${r.ours.p50Ms} ms`,
+      `${r.python.p50Ms} ms`,
+      `${r.ratioP50} (${verdict(r.ratioP50 <= aimRatioP50)})`,
+      (r.ours.minMs / r.python.minMs).toFixed(2),
+    ),
+  );
+  return table(
+    ['distributed', 'ours p50', 'Python p50', `ratio (aim ${aimRatioP50})`, 'ratio of minimums'],
+    lines,
+  );
+}
+
+async function lens() {
+  const { rows, aims } = await result('lens');
+  const lines = rows.map((r) =>
+    row(
+      r.file,
+      r.flows,
+      `${r.coldMs.median} (${verdict(r.coldMs.median <= aims.coldMs)})`,
+      `${r.editMs.median} (${verdict(r.editMs.median <= aims.editMs)})`,
+      r.wholeParseMs.median,
+    ),
+  );
+  return table(
+    [
+      '10,000 lines of',
+      'flows',
+      `cold, ms (aim ${aims.coldMs})`,
+      `after an edit, ms (aim ${aims.editMs})`,
+      'tree-sitter on the whole file, ms',
+    ],
+    lines,
+  );
+}
+
+async function activation() {
+  const { loadMs, activateMs, aims } = await result('activation');
+  const figure = (f) => `${f.median.toFixed(1)} (${f.min.toFixed(1)}–${f.max.toFixed(1)})`;
+  const lines = [
+    row(figure(loadMs), `${figure(activateMs)} (${verdict(activateMs.median <= aims.activateMs)})`, loadMs.n),
+  ];
+  return table(['loading the bundle, ms', `activate, ms (aim ${aims.activateMs})`, 'windows'], lines);
+}
+
+const tables = { runs, identity, lens, activation };
+let text = await readFile(here('README.md'), 'utf8');
+for (const [name, make] of Object.entries(tables)) {
+  const block = new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`);
+  if (!block.test(text)) throw new Error(`bench/README.md has no block ${name}`);
+  const made = await make();
+  text = text.replace(block, (_, begin, end) => `${begin}\n${made}\n\n${end}`);
+}
+await writeFile(here('README.md'), text);
