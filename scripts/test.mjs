@@ -46,14 +46,15 @@ async function main() {
     return 2;
   }
   await ensureNodeModules();
-  const chosen = stages.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  const isWanted = (/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name);
+  const chosen = stages.filter(({ name, before = [] }) => isWanted(name) || before.some(isWanted));
   // Nothing can be tested without the bundles.
   const built = await runAll([build]);
   const results = built.some(({ failed }) => failed > 0) ? built : [...built, ...(await runAll(chosen))];
   const sum = { passed: 0, failed: 0, skipped: 0 };
   console.log('\n━━ summary');
   for (const { name, passed, failed, skipped, seconds } of results) {
-    console.log(`${name.padEnd(8)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`);
+    console.log(`${name.padEnd(12)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`);
     sum.passed += passed;
     sum.failed += failed;
     sum.skipped += skipped;

@@ -1,8 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { root } from './checkout.mjs';
+import { ensureChromium } from './chromium.mjs';
 import { run } from './processes.mjs';
-import { ensureVenv } from './venv.mjs';
+import { ensureTestPython } from './testBed.mjs';
+import { ensureVenv, findPython } from './venv.mjs';
+import { ensureVscodeServer } from './vscodeServer.mjs';
 
 /**
  * @typedef {object} Counts how many tests ended which way
@@ -11,6 +14,7 @@ import { ensureVenv } from './venv.mjs';
  * @typedef {object} Stage
  * @property {string} name
  * @property {number} limitMs
+ * @property {readonly string[]} [before] stages that need this one first
  * @property {(context: {countsFile: string, timeoutMs: number}) => Promise<Counts>} run rejects where it failed
  *   without being able to count
  */
@@ -119,6 +123,28 @@ async function packaging({ timeoutMs }) {
   return allOf([[process.execPath, 'scripts/package.mjs']], { timeoutMs });
 }
 
+/**
+ * Makes what tests run on: a new machine takes minutes for it, and the time limits of tests are for what they test.
+ * @type {Stage['run']}
+ */
+async function environments({ timeoutMs }) {
+  const { python } = await findPython();
+  const counts = await allOf([[python, 'test/python/environments.py']], { timeoutMs });
+  const support = join(root, 'test', 'support', 'requirements');
+  for (const file of await readdir(support)) {
+    await ensureVenv({ name: basename(file, '.txt'), requirementsFile: join(support, file) });
+  }
+  await ensureTestPython();
+  return counts;
+}
+
+/** A VS Code, and a browser to see it in. @type {Stage['run']} */
+async function editors() {
+  await ensureVscodeServer();
+  await ensureChromium();
+  return { passed: 0, failed: 0, skipped: 0 };
+}
+
 /** The bundles that other stages start. @type {Stage} */
 export const build = {
   name: 'build',
@@ -131,8 +157,15 @@ export const stages = [
   { name: 'checks', limitMs: 5 * MINUTE_MS, run: checks },
   mochaStage('unit', 5),
   mochaStage('server', 3),
+  {
+    name: 'environments',
+    limitMs: 15 * MINUTE_MS,
+    before: ['python', 'live', 'editor', 'person', 'kill'],
+    run: environments,
+  },
   { name: 'python', limitMs: 15 * MINUTE_MS, run: python },
   mochaStage('live', 15),
+  { name: 'editors', limitMs: 15 * MINUTE_MS, before: ['editor', 'person'], run: editors },
   {
     name: 'editor',
     limitMs: 15 * MINUTE_MS,

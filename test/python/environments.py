@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 from extension_side import ROOT, Extension
 
@@ -40,3 +41,16 @@ def prefect_home(name, folder):
     home = os.path.join(folder, "home")
     shutil.copytree(template, home)
     return home
+
+
+def prepare():
+    """Makes all of them. Before the tests, whose time limits are for what they test."""
+    for file in sorted(os.listdir(os.path.join(HERE, "requirements"))):
+        python_of(os.path.splitext(file)[0])
+    for name in ("prefect2", "prefect3"):
+        with tempfile.TemporaryDirectory() as folder:
+            prefect_home(name, folder)
+
+
+if __name__ == "__main__":
+    prepare()
