@@ -1,5 +1,6 @@
 import type { Disposable } from './emitter.ts';
 import type { Executor } from './executor.ts';
+import type { Security } from './security.ts';
 import type { TaskState } from './tasks.ts';
 
 /** How a cluster ended by itself: `closed` in order, else why it died. */
@@ -17,22 +18,24 @@ export interface WorkerNews {
   readonly message: string;
 }
 
-/** A cluster that a back end runs for us. */
+/** A cluster that runs can use: one that a back end runs for us, or somebody else's. */
 export interface ClusterHandle {
   /** Scheduler address, as clients outside the cluster reach it. */
   readonly address: string;
   /** URL of the dashboard, null if it has none. */
   readonly dashboard: string | null;
-  /** How many workers it was asked to start with. */
-  readonly workers: number;
+  /** Certificates that its scheduler asks of clients; absent without TLS. */
+  readonly security?: Security;
+  /** How many workers it was asked to start with; absent for clusters of others. */
+  readonly workers?: number;
   /** Resolves once, when the cluster is gone for whatever reason. */
   readonly finished: Promise<ClusterExit>;
   /** Python and packages of the workers, by name; absent if not known. Clients of other versions may fail. */
   readonly versions?: Readonly<Record<string, string>>;
   /** Hears of the tasks of one run, counted in the scheduler. Absent: this cluster cannot count. */
   onTasks?(runId: string, listener: (groups: TaskNumbers) => void): Disposable;
-  /** Asks for a number of workers. */
-  scale(workers: number): void;
+  /** Asks for a number of workers. Absent: that is not ours to change. */
+  scale?(workers: number): void;
   /**
    * Ends it and resolves when nothing of it is left. `force` kills at once; otherwise workers may say goodbye.
    * Closing twice is harmless.

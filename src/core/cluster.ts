@@ -43,7 +43,7 @@ export interface WorkerIncident {
 export interface Cluster {
   readonly id: string;
   readonly name: string;
-  /** Name of the executor that it was made from. */
+  /** Name of the executor that it was made from; its own for clusters of others. */
   readonly executor: string;
   readonly lifetime: Lifetime;
   readonly ownership: Ownership;
@@ -57,7 +57,7 @@ export interface Cluster {
 }
 
 const next: Record<ClusterState['kind'], readonly ClusterState['kind'][]> = {
-  starting: ['starting', 'running', 'failed', 'stopping', 'stopped'],
+  starting: ['starting', 'running', 'lost', 'failed', 'stopping', 'stopped'],
   running: ['stopping', 'lost', 'failed', 'stopped'],
   lost: ['running', 'lost', 'failed', 'stopping', 'stopped'],
   stopping: ['stopped', 'failed'],
@@ -91,6 +91,12 @@ export function withRestart(cluster: Cluster, worker: string): Cluster {
 /** An incident in one line, with its time last: `worker 1 was killed (signal 9), restarted · 10:41`. */
 export function incidentText({ message, restarted, atMs }: WorkerIncident): string {
   return `${message}${restarted ? ', restarted' : ''} · ${formatClock(atMs)}`;
+}
+
+/** URL of the dashboard beside a scheduler; null if it has none. Dask serves it on the scheduler's own host. */
+export function dashboardUrl(address: string, port: number | undefined): string | null {
+  const host = /^[a-z]+:\/\/(\[[^\]]+\]|[^:/]+)/.exec(address)?.[1];
+  return host && port ? `http://${host}:${port}/status` : null;
 }
 
 /** Whether it may still hold processes. */

@@ -14,15 +14,33 @@ export interface LocalExecutor {
   readonly scheduler_port?: number | undefined;
 }
 
-export type Executor = LocalExecutor;
+/** Files of the certificates for a `tls://` or `wss://` scheduler; keys as in `Security` of `distributed`. */
+export interface SecurityFiles {
+  readonly ca: string;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** A cluster that is there already, by the address of its scheduler. */
+export interface ExistingExecutor {
+  readonly name: string;
+  readonly kind: 'existing';
+  readonly address: string;
+  readonly security?: SecurityFiles | undefined;
+}
+
+export type Executor = LocalExecutor | ExistingExecutor;
 
 /** What there is without settings. */
 export const builtinExecutor: LocalExecutor = { name: 'local', kind: 'local' };
 
 const memoryText = /^(auto|\d+(\.\d+)?\s*([kmgtp]i?b?|b)?)$/i;
 
+const executorName = z.string().check(z.minLength(1), z.maxLength(60));
+const path = z.string().check(z.minLength(1));
+
 const localSchema = z.strictObject({
-  name: z.string().check(z.minLength(1), z.maxLength(60)),
+  name: executorName,
   kind: z.literal('local'),
   n_workers: z.optional(z.int().check(z.gte(1), z.lte(4096))),
   threads_per_worker: z.optional(z.int().check(z.gte(1), z.lte(1024))),
@@ -30,6 +48,15 @@ const localSchema = z.strictObject({
   memory_limit: z.optional(z.union([z.number().check(z.gte(0)), z.string().check(z.regex(memoryText))])),
   scheduler_port: z.optional(z.int().check(z.gte(0), z.lte(65535))),
 });
+
+const existingSchema = z.strictObject({
+  name: executorName,
+  kind: z.literal('existing'),
+  address: z.string().check(z.minLength(1)),
+  security: z.optional(z.strictObject({ ca: path, cert: z.optional(path), key: z.optional(path) })),
+});
+
+const executorSchema = z.discriminatedUnion('kind', [localSchema, existingSchema]);
 
 /** A profile that could not be used, and why. */
 export interface ExecutorProblem {
@@ -56,7 +83,7 @@ export function readExecutors(executors: unknown, defaultName: unknown): Executo
   }
   for (const [i, raw] of (Array.isArray(executors) ? executors : []).entries()) {
     const where = nameOf(raw) ?? `executor ${i + 1}`;
-    const parsed = localSchema.safeParse(raw);
+    const parsed = executorSchema.safeParse(raw);
     if (!parsed.success) problems.push({ where, message: explain(parsed.error) });
     else if (good.some((e) => e.name === parsed.data.name))
       problems.push({ where, message: 'this name is taken' });
@@ -78,11 +105,13 @@ function nameOf(raw: unknown): string | undefined {
 
 const expected: Record<string, string> = {
   name: 'a name of 1 to 60 characters',
-  kind: '"local"',
+  kind: '"local" or "existing"',
   n_workers: 'a whole number from 1 to 4096',
   threads_per_worker: 'a whole number from 1 to 1024',
   processes: 'true or false',
   memory_limit: '"auto", a number of bytes, a fraction, or text such as "4GiB"',
+  address: 'the address of a scheduler, such as "tcp://10.0.0.5:8786"',
+  security: 'an object with the paths "ca", "cert" and "key" of PEM files',
   scheduler_port: 'a port from 0 to 65535 (0: any free one)',
 };
 
@@ -99,6 +128,7 @@ function explain(error: z.core.$ZodError): string {
 
 /** The executor in a few words: `2 workers × 2 threads · 4GiB`. */
 export function describeExecutor(executor: Executor): string {
+  if (executor.kind === 'existing') return `existing · ${executor.address}`;
   const { n_workers, threads_per_worker, processes, memory_limit } = executor;
   const workers = n_workers === undefined ? undefined : plural(n_workers, 'worker');
   const threads = threads_per_worker === undefined ? undefined : plural(threads_per_worker, 'thread');

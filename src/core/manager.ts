@@ -1,17 +1,19 @@
 import type { Backend, ClusterHandle, Inheritance, WorkerNews } from './backend.ts';
-import { type Cluster, isLive, type Lifetime } from './cluster.ts';
+import { type Cluster, dashboardUrl, isLive, type Lifetime } from './cluster.ts';
 import type { Disposable } from './emitter.ts';
 import { UserError } from './errors.ts';
 import type { Executor } from './executor.ts';
 import { type Failure, toFailure } from './failure.ts';
 import type { Logger } from './log.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
+import type { Security } from './security.ts';
 import type { Store } from './store.ts';
 
 /** Looks at a scheduler until disposed; injected, so that the core needs no network. */
 export type Watch = (
   address: string,
   listener: { onInfo(info: SchedulerInfo): void; onLost(reason: string): void },
+  options?: { readonly security?: Security | undefined },
 ) => Disposable;
 
 export interface ManagerOptions {
@@ -29,15 +31,22 @@ export interface StartOptions {
   readonly inherit?: Inheritance;
 }
 
+export interface AttachOptions {
+  readonly name: string;
+  /** As Dask writes it, `tcp://10.0.0.5:8786`. */
+  readonly address: string;
+  readonly security?: Security;
+}
+
 interface Entry {
-  readonly abort: AbortController;
-  readonly started: Promise<ClusterHandle>;
+  /** Of clusters that are ours. */
+  readonly start?: { readonly abort: AbortController; readonly started: Promise<ClusterHandle> };
   handle?: ClusterHandle;
   watcher?: Disposable;
   stopping?: Promise<void>;
 }
 
-/** Drives back ends and keeps the store true about the clusters that are ours. */
+/** Drives back ends and looks at schedulers: keeps the store true about clusters, ours and attached ones. */
 export class ClusterManager {
   readonly #options: ManagerOptions;
   readonly #entries = new Map<string, Entry>();
@@ -53,8 +62,7 @@ export class ClusterManager {
    */
   start(options: StartOptions): { readonly id: string; readonly started: Promise<ClusterHandle> } {
     const { store, log } = this.#options;
-    this.#count += 1;
-    const id = `c${this.#count}`;
+    const id = this.#newId();
     const cluster: Cluster = {
       id,
       name: options.name,
@@ -93,8 +101,45 @@ export class ClusterManager {
       );
     // Whoever needs the handle awaits it; a start nobody waits for must not become an unhandled rejection.
     started.catch(() => undefined);
-    this.#entries.set(id, { abort, started });
+    this.#entries.set(id, { start: { abort, started } });
     return { id, started };
+  }
+
+  /**
+   * Takes up a cluster of somebody else: its row is there at once and stays till it is detached, running or lost as
+   * its scheduler answers. Nothing at the cluster changes by that. Returns its id.
+   */
+  attach({ name, address, security }: AttachOptions): string {
+    const { store, watch } = this.#options;
+    const id = this.#newId();
+    const state = { kind: 'starting', sinceMs: Date.now(), stage: `connecting to ${address}` } as const;
+    const cluster: Cluster = { id, name, executor: name, lifetime: 'static', ownership: 'attached', state };
+    store.dispatch({ type: 'cluster.added', cluster });
+    const entry: Entry = { handle: attachedHandle(address, security) };
+    this.#entries.set(id, entry);
+    entry.watcher = watch(
+      address,
+      {
+        onInfo: (info) => {
+          const dashboard = dashboardUrl(address, info.dashboardPort);
+          if (this.#cluster(id)?.state.kind !== 'running') this.#answers(id, address, dashboard);
+          this.#onInfo(id, info);
+        },
+        onLost: (reason) => this.#onLost(id, reason, address),
+      },
+      { security },
+    );
+    return id;
+  }
+
+  /** Lets go of an attached cluster. It goes on, and so do runs on it. */
+  detach(id: string): void {
+    if (this.#cluster(id)?.ownership !== 'owned') this.#ended(id);
+  }
+
+  /** How to talk to a cluster's scheduler, lost ones included; undefined before its address is known. */
+  access(id: string): Pick<ClusterHandle, 'address' | 'security'> | undefined {
+    return this.#entries.get(id)?.handle;
   }
 
   /** The handle of a running cluster. Throws a {@link UserError} if it is not running. */
@@ -107,13 +152,13 @@ export class ClusterManager {
   }
 
   /**
-   * Ends a cluster in any state; resolves when nothing of it is left, or its row says why not. Harmless to repeat,
-   * and with `force` it hurries.
+   * Ends a cluster of ours in any state; resolves when nothing of it is left, or its row says why not. Harmless to
+   * repeat, and with `force` it hurries. One that is not ours is never ended.
    */
   stop(id: string, options: { force: boolean }): Promise<void> {
     const entry = this.#entries.get(id);
     const cluster = this.#cluster(id);
-    if (!entry || !cluster || !isLive(cluster)) return Promise.resolve();
+    if (!entry?.start || !cluster || !isLive(cluster)) return Promise.resolve();
     if (entry.stopping && !options.force) return entry.stopping;
     entry.stopping = this.#stop(id, entry, options.force);
     return entry.stopping;
@@ -125,8 +170,8 @@ export class ClusterManager {
       store.dispatch({ type: 'cluster.state', id, state: { kind: 'stopping', sinceMs: Date.now() } });
     }
     entry.watcher?.dispose();
-    entry.abort.abort();
-    const handle = entry.handle ?? (await entry.started.catch(() => undefined));
+    entry.start?.abort.abort();
+    const handle = entry.handle ?? (await entry.start?.started.catch(() => undefined));
     try {
       await handle?.close({ force });
       this.#ended(id);
@@ -144,9 +189,15 @@ export class ClusterManager {
     if (cluster && !isLive(cluster)) this.#forget(id);
   }
 
-  /** Forced end of everything that is ours. */
+  /** Forced end of everything that is ours; what is not ours is let go. */
   async dispose(): Promise<void> {
+    for (const id of [...this.#entries.keys()]) this.detach(id);
     await Promise.allSettled([...this.#entries.keys()].map((id) => this.stop(id, { force: true })));
+  }
+
+  #newId(): string {
+    this.#count += 1;
+    return `c${this.#count}`;
   }
 
   #cluster(id: string): Cluster | undefined {
@@ -161,17 +212,16 @@ export class ClusterManager {
       throw cancelled();
     }
     entry.handle = handle;
-    const { address, dashboard } = handle;
-    const { store, watch } = this.#options;
-    store.dispatch({
-      type: 'cluster.state',
-      id,
-      state: { kind: 'running', sinceMs: Date.now(), address, dashboard },
-    });
-    entry.watcher = watch(address, {
-      onInfo: (info) => this.#onInfo(id, info),
-      onLost: (reason) => this.#onLost(id, reason),
-    });
+    const { address, dashboard, security } = handle;
+    this.#answers(id, address, dashboard);
+    entry.watcher = this.#options.watch(
+      address,
+      {
+        onInfo: (info) => this.#onInfo(id, info),
+        onLost: (reason) => this.#onLost(id, reason),
+      },
+      { security },
+    );
     void handle.finished.then((exit) => {
       if (exit.how === 'closed') return this.#ended(id);
       const detail = exit.detail === undefined ? {} : { detail: exit.detail };
@@ -198,21 +248,22 @@ export class ClusterManager {
     const state = this.#cluster(id)?.state;
     if (state?.kind !== 'running' && state?.kind !== 'lost') return;
     const { store } = this.#options;
-    if (state.kind === 'lost') {
-      const { address, dashboard } = state;
-      store.dispatch({
-        type: 'cluster.state',
-        id,
-        state: { kind: 'running', sinceMs: Date.now(), address, dashboard },
-      });
-    }
+    if (state.kind === 'lost') this.#answers(id, state.address, state.dashboard);
     store.dispatch({ type: 'cluster.info', id, info });
   }
 
-  #onLost(id: string, reason: string): void {
+  #answers(id: string, address: string, dashboard: string | null): void {
+    const state = { kind: 'running', sinceMs: Date.now(), address, dashboard } as const;
+    this.#options.store.dispatch({ type: 'cluster.state', id, state });
+  }
+
+  /** @param attachedTo the address of a cluster that may be lost before it ever answered */
+  #onLost(id: string, reason: string, attachedTo?: string): void {
     const state = this.#cluster(id)?.state;
-    if (state?.kind !== 'running' && state?.kind !== 'lost') return;
-    const { address, dashboard } = state;
+    if (!state) return;
+    const known = 'address' in state ? state : { address: attachedTo, dashboard: null };
+    const { address, dashboard } = known;
+    if (address === undefined) return;
     const sinceMs = state.kind === 'lost' ? state.sinceMs : Date.now();
     const lost = { kind: 'lost', sinceMs, address, dashboard, reason } as const;
     this.#options.store.dispatch({ type: 'cluster.state', id, state: lost });
@@ -248,6 +299,17 @@ export class ClusterManager {
     this.#entries.delete(id);
     this.#options.store.dispatch({ type: 'cluster.removed', id });
   }
+}
+
+/** Somebody else's cluster: closing it lets it go, and its end is not ours to know. */
+function attachedHandle(address: string, security: Security | undefined): ClusterHandle {
+  return {
+    address,
+    dashboard: null,
+    ...(security && { security }),
+    finished: new Promise(() => undefined),
+    close: () => Promise.resolve(),
+  };
 }
 
 /** What the user did is no failure: `ui/` shows no message for it. */

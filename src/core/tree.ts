@@ -59,7 +59,7 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
     label: cluster.name,
     description: [
       clusterState(cluster, nowMs),
-      cluster.lifetime === 'static' ? 'static' : '',
+      cluster.ownership === 'owned' ? (cluster.lifetime === 'static' ? 'static' : '') : cluster.ownership,
       inUse ? 'used for runs' : '',
     ]
       .filter(Boolean)
@@ -110,12 +110,7 @@ function inWords(stage: string): string {
 
 function clusterTooltip(cluster: Cluster): string {
   const { state, info } = cluster;
-  const lines = [
-    cluster.name,
-    cluster.lifetime === 'temporary'
-      ? 'Temporary: made for one run, gone after it. Cancelling the run ends it at once.'
-      : 'Static: stays until it is stopped or this window closes.',
-  ];
+  const lines = [cluster.name, kindText(cluster)];
   if ('address' in state) lines.push(`Scheduler: ${state.address}`);
   if (info?.version) lines.push(`Dask Distributed ${info.version}`);
   if (info) {
@@ -128,6 +123,16 @@ function clusterTooltip(cluster: Cluster): string {
   return lines.filter(Boolean).join('\n');
 }
 
+function kindText({ ownership, lifetime }: Cluster): string {
+  if (ownership === 'attached')
+    return 'Attached: not started from here, so never stopped or changed unasked.';
+  if (ownership === 'discovered')
+    return 'Found on this machine: not started from here, and nothing is done to it.';
+  return lifetime === 'temporary'
+    ? 'Temporary: made for one run, gone after it. Cancelling the run ends it at once.'
+    : 'Static: stays until it is stopped or this window closes.';
+}
+
 function clusterIcon(cluster: Cluster, inUse: boolean): Pick<TreeNode, 'icon' | 'color'> {
   switch (cluster.state.kind) {
     case 'starting':
@@ -135,6 +140,7 @@ function clusterIcon(cluster: Cluster, inUse: boolean): Pick<TreeNode, 'icon' | 
       return { icon: 'loading~spin' };
     case 'running':
       if (inUse) return { icon: 'star-full', color: colors.good };
+      if (cluster.ownership !== 'owned') return { icon: 'plug', color: colors.good };
       return { icon: cluster.lifetime === 'static' ? 'server' : 'server-process', color: colors.good };
     case 'lost':
       return { icon: 'debug-disconnect', color: colors.grey };

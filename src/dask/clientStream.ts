@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { UserError } from '../core/errors.ts';
+import type { Security } from '../core/security.ts';
 import { parseAddress } from './address.ts';
 import { Comm } from './comm.ts';
 import { asArray, asNumber, asRecord, asText } from './fields.ts';
 import { type Limit, within } from './limit.ts';
 import type { SchedulerEvent } from './scheduler.ts';
-import type { Security } from './security.ts';
 
 export interface StreamListener {
   onEvent(topic: string, event: SchedulerEvent): void;

@@ -1,11 +1,11 @@
 import { UserError } from '../core/errors.ts';
+import type { Security } from '../core/security.ts';
 import type { Address } from './address.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
 import { explainFailure, explainSilence, notAScheduler, type Stage } from './failures.ts';
 import { asRecord } from './fields.ts';
 import { FrameError } from './frames.ts';
 import { type Limit, within } from './limit.ts';
-import type { Security } from './security.ts';
 import { openTransport, type Transport } from './transport.ts';
 
 /** Compression is off if either side says null; pickles are never read, so that any protocol of theirs does. */

@@ -1,9 +1,9 @@
 import { UserError } from '../core/errors.ts';
+import type { Security } from '../core/security.ts';
 import type { Address } from './address.ts';
 import { Comm } from './comm.ts';
 import { asRecord, asText } from './fields.ts';
 import { type Limit, within } from './limit.ts';
-import type { Security } from './security.ts';
 
 /** The scheduler ran the call, and it raised an exception there. */
 export class RemoteError extends UserError {

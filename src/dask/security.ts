@@ -1,14 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
-
-/** What `tls://` and `wss://` need, as PEM text. Dask wants a certificate of both sides (`distributed.security.Security`). */
-export interface Security {
-  /** Of the authority that signed the scheduler's certificate. */
-  readonly ca: string;
-  /** The client's certificate. */
-  readonly cert?: string;
-  /** Its key; by default appended to the certificate. */
-  readonly key?: string;
-}
+import type { Security } from '../core/security.ts';
 
 /** Node's options for a peer of Dask's. Without `security` no certificate is trusted but the system's. */
 export function tlsOptions(security: Security | undefined): ConnectionOptions {

@@ -1,6 +1,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
+import type { Security } from '../core/security.ts';
 import type { Address } from './address.ts';
 import {
   defaultLimits,
@@ -10,7 +11,7 @@ import {
   StreamFraming,
   WebSocketFraming,
 } from './frames.ts';
-import { type Security, tlsOptions } from './security.ts';
+import { tlsOptions } from './security.ts';
 
 /** A connection that carries frames: all that is different between the schemes. */
 export interface Transport {

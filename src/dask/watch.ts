@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../core/errors.ts';
 import type { SchedulerInfo, TaskCounts, WorkerInfo, WorkerTask } from '../core/schedulerInfo.ts';
+import type { Security } from '../core/security.ts';
 import type { SchedulerIdentity } from './identity.ts';
 import { SchedulerClient } from './scheduler.ts';
-import type { Security } from './security.ts';
 
 export interface SchedulerListener {
   /** A new look at the scheduler, once an interval. */

@@ -4,6 +4,7 @@
  * log text. When its stdin ends it closes every cluster and run that it started, then leaves.
  */
 
+import type { Security } from '../core/security.ts';
 import type { TaskState } from '../core/tasks.ts';
 
 /** First argument of the host's command line, as JSON. */
@@ -222,7 +223,11 @@ export type RunControl =
   | {
       readonly op: 'go';
       readonly address: string;
+      /** PEM texts for a scheduler with TLS. */
+      readonly security?: Security;
       readonly prefect_api_url?: string;
+      /** True where no one in the scheduler counts the tasks of a plain script: the run asks for their states. */
+      readonly count_tasks?: boolean;
       /** Of `cluster.started`; a plain script waits for that many before it goes on from `Client()`. */
       readonly n_workers?: number;
     }

@@ -88,8 +88,10 @@ export class LiveRun {
       this.#channel.control({
         op: 'go',
         address: handle.address,
+        ...(handle.security && { security: handle.security }),
+        ...(!handle.onTasks && { count_tasks: true }),
         ...(url && { prefect_api_url: url }),
-        ...(target.kind === 'executor' && { n_workers: handle.workers }),
+        ...(target.kind === 'executor' && handle.workers !== undefined && { n_workers: handle.workers }),
       });
     } catch (error) {
       this.#onNoStart(error);

@@ -144,7 +144,7 @@ export class ClusterCommands implements vscode.Disposable {
     });
     if (typed === undefined) return;
     const wanted = Number(typed);
-    this.#options.manager.handle(cluster.id).scale(wanted);
+    this.#options.manager.handle(cluster.id).scale?.(wanted);
     await vscode.window.withProgress(
       { location: vscode.ProgressLocation.Window, title: `Scaling ${cluster.name} to ${wanted}` },
       () => this.#scaled(cluster.id, wanted),

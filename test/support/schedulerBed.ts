@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Security } from '../../src/dask/security.ts';
+import type { Security } from '../../src/core/security.ts';
 import { type DaskVersion, daskEnv } from './daskEnvs.ts';
 
 export interface BedOptions {

@@ -124,7 +124,7 @@ describe('local clusters', () => {
       'cluster.scale': [ended('died', { message: "The cluster's process was ended by SIGKILL." })],
     });
     const id = await bed.startStatic();
-    bed.manager.handle(id).scale(3);
+    bed.manager.handle(id).scale?.(3);
     await bed.until(() => bed.cluster(id)?.state.kind === 'failed');
     const state = bed.cluster(id)?.state;
     assert.ok(state?.kind === 'failed');
@@ -134,7 +134,7 @@ describe('local clusters', () => {
   it('end with the host, and the row says so', async () => {
     const bed = await make({ 'cluster.scale': [{ kill: 'SIGKILL' }] });
     const id = await bed.startStatic();
-    bed.manager.handle(id).scale(3);
+    bed.manager.handle(id).scale?.(3);
     await bed.until(() => bed.cluster(id)?.state.kind === 'failed');
     const state = bed.cluster(id)?.state;
     assert.ok(state?.kind === 'failed');

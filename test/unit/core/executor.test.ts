@@ -50,8 +50,8 @@ describe('executors in the settings', () => {
     const wrong: [unknown, string][] = [
       [{ kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
       [{ name: '', kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
-      [{ name: 'a' }, 'a: kind must be "local"'],
-      [{ name: 'a', kind: 'docker' }, 'a: kind must be "local"'],
+      [{ name: 'a' }, 'a: kind must be "local" or "existing"'],
+      [{ name: 'a', kind: 'docker' }, 'a: kind must be "local" or "existing"'],
       [{ name: 'a', kind: 'local', n_workers: '2' }, 'a: n_workers must be a whole number from 1 to 4096'],
       [{ name: 'a', kind: 'local', n_workers: 1.5 }, 'a: n_workers must be a whole number from 1 to 4096'],
       [
@@ -87,7 +87,7 @@ describe('executors in the settings', () => {
       { name: 'a', kind: 'local', n_workers: 2 },
     ];
     assert.deepEqual(problemsOf(twice), ['a: this name is taken']);
-    assert.equal((readExecutors(twice, '').executors[0] as Executor).n_workers, 1);
+    assert.deepEqual(readExecutors(twice, '').executors[0], twice[0]);
   });
 
   it('fall back to the first one when the default is missing', () => {
@@ -107,6 +107,21 @@ describe('executors in the settings', () => {
     for (const memory_limit of ['auto', '4GiB', '4 GB', '500M', '0.5', 'AUTO', 0, 0.5, 1e9]) {
       assert.deepEqual(problemsOf([{ name: 'a', kind: 'local', memory_limit }]), [], String(memory_limit));
     }
+  });
+
+  it('may be a cluster that is there already', () => {
+    const prod = {
+      name: 'prod',
+      kind: 'existing',
+      address: 'tls://10.0.0.5:8786',
+      security: { ca: 'ca.pem' },
+    };
+    assert.deepEqual(problemsOf([prod]), []);
+    assert.equal(describeExecutor(prod as Executor), 'existing · tls://10.0.0.5:8786');
+    assert.deepEqual(problemsOf([{ name: 'prod', kind: 'existing' }]), [
+      'prod: address must be the address of a scheduler, such as "tcp://10.0.0.5:8786"',
+    ]);
+    assert.deepEqual(problemsOf([{ name: 'a', kind: 'cloud' }]), ['a: kind must be "local" or "existing"']);
   });
 
   it('are described in a few words', () => {

@@ -26,7 +26,7 @@ const runStates: Record<RunState['kind'], RunState> = {
 
 /** From each state, the states that may follow. */
 const clusterSteps: Record<ClusterState['kind'], string> = {
-  starting: 'failed running starting stopped stopping',
+  starting: 'failed lost running starting stopped stopping',
   running: 'failed lost stopped stopping',
   lost: 'failed lost running stopped stopping',
   stopping: 'failed stopped',

@@ -47,9 +47,12 @@ class HandBackend implements Backend {
 function bench(lifetime: 'static' | 'temporary' = 'static') {
   const store = new Store();
   const backend = new HandBackend();
-  const watched: { listener?: Parameters<Watch>[1]; disposed: number } = { disposed: 0 };
-  const watch: Watch = (_, listener) => {
+  const watched: { listener?: Parameters<Watch>[1]; options?: Parameters<Watch>[2]; disposed: number } = {
+    disposed: 0,
+  };
+  const watch: Watch = (_, listener, options) => {
     watched.listener = listener;
+    watched.options = options;
     const dispose = () => {
       watched.disposed += 1;
     };
@@ -213,6 +216,42 @@ describe('cluster manager', () => {
     const lost = state();
     assert.ok(lost?.kind === 'lost');
     assert.equal(lost.reason, 'connection refused');
+  });
+
+  it('takes up a cluster of others: lost until it answers, running when it does', () => {
+    const { manager, store, watched } = bench();
+    const security = { ca: 'CA', cert: 'CERT' };
+    const id = manager.attach({ name: 'prod', address: 'tls://10.0.0.5:8786', security });
+    const row = () => store.snapshot.clusters.get(id);
+    assert.equal(row()?.ownership, 'attached');
+    assert.equal(row()?.state.kind, 'starting');
+    assert.deepEqual(watched.options, { security });
+    assert.throws(() => manager.handle(id), { reason: 'unreachable' });
+    watched.listener?.onLost('connection refused');
+    const lost = row()?.state;
+    assert.ok(lost?.kind === 'lost');
+    assert.equal(lost.address, 'tls://10.0.0.5:8786');
+    watched.listener?.onInfo({ ...infoOf(aWorker(0)), dashboardPort: 8787 });
+    const running = row()?.state;
+    assert.ok(running?.kind === 'running');
+    assert.equal(running.dashboard, 'http://10.0.0.5:8787/status');
+    assert.equal(row()?.info?.workers.length, 1);
+    assert.deepEqual(manager.handle(id).security, security);
+    assert.equal(manager.handle(id).scale, undefined, 'how many workers it has is for its owner to say');
+  });
+
+  it('never stops what it has not started; it lets go of it', async () => {
+    const { manager, store, watched, id: owned } = bench();
+    const id = manager.attach({ name: 'prod', address: 'tcp://10.0.0.5:8786' });
+    watched.listener?.onInfo(infoOf());
+    await manager.stop(id, { force: true });
+    assert.equal(store.snapshot.clusters.get(id)?.state.kind, 'running');
+    manager.detach(owned);
+    assert.ok(store.snapshot.clusters.has(owned), 'what is ours is stopped, not let go');
+    manager.detach(id);
+    assert.equal(store.snapshot.clusters.has(id), false);
+    assert.equal(watched.disposed, 1);
+    manager.detach(id);
   });
 
   it('ends everything with force when the window closes', async () => {

@@ -117,10 +117,10 @@ describe('package.json', () => {
   });
 
   it('offers the options of an executor that the core reads', () => {
-    const property = configuration.properties['flowClusters.executors'] as {
-      items: { properties: Record<string, object>; required: string[] };
+    const { items } = configuration.properties['flowClusters.executors'] as {
+      items: { oneOf: { properties: Record<string, object>; required: string[] }[] };
     };
-    const values: Record<string, unknown> = {
+    const local = {
       name: 'a',
       kind: 'local',
       n_workers: 1,
@@ -129,9 +129,15 @@ describe('package.json', () => {
       memory_limit: 'auto',
       scheduler_port: 0,
     };
-    assert.deepEqual(Object.keys(property.items.properties).sort(), Object.keys(values).sort());
-    assert.deepEqual(readExecutors([values], 'a').problems, []);
-    assert.deepEqual(property.items.required, ['name', 'kind']);
+    const security = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
+    const existing = { name: 'b', kind: 'existing', address: 'tls://10.0.0.5:8786', security };
+    const all = [local, existing];
+    assert.deepEqual(
+      items.oneOf.map(({ properties }) => Object.keys(properties).sort()),
+      all.map((executor) => Object.keys(executor).sort()),
+    );
+    assert.deepEqual(readExecutors(all, 'a').problems, []);
+    for (const { required } of items.oneOf) assert.deepEqual(required.slice(0, 2), ['name', 'kind']);
   });
 
   it('names files, views and events that there are', () => {
