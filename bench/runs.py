@@ -84,9 +84,10 @@ class Setting:
         extension.close()
         return found
 
-    def peer(self, server=True):
-        mark = self.mark()
-        env = dict(os.environ, **self.env, FIRST_TASK=mark)
+    def peer(self, server=True, mark=None, **more):
+        """`python flow.py`; `more` is added to its environment."""
+        mark = mark or self.mark()
+        env = dict(os.environ, **self.env, FIRST_TASK=mark, **more)
         if self.url and server:
             env["PREFECT_API_URL"] = self.url
         asked_at = time.time()

@@ -25,7 +25,7 @@ def load(xs):
     return sum(xs)
 
 
-@flow(name="etl", task_runner=DaskTaskRunner())
+@flow(name="etl", task_runner=DaskTaskRunner(address=os.environ.get("ADDRESS")))
 def etl(n: int = 4):
     raw = extract.submit(n).result()
     return load.submit(transform.map(raw)).result()

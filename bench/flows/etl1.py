@@ -31,4 +31,4 @@ with Flow("etl") as flow:
 if __name__ == "__main__":
     from prefect.executors import DaskExecutor
 
-    print("result", flow.run(executor=DaskExecutor()), flush=True)
+    print("result", flow.run(executor=DaskExecutor(address=os.environ.get("ADDRESS"))), flush=True)

@@ -21,6 +21,6 @@ def transform(x, i):
 
 
 if __name__ == "__main__":
-    client = Client()
+    client = Client(os.environ.get("ADDRESS"))
     first = extract(4)
     print("result", dask.delayed(sum)([transform(first, i) for i in range(4)]).compute(), flush=True)
