@@ -25,8 +25,14 @@ export function decodeMessage(frames: readonly Uint8Array[]): unknown {
   const first = frames[0];
   if (first === undefined) throw new Error('a message without frames');
   checkShape(first);
-  return simplify(decoder().decode(first));
+  // Searching the bytes is far quicker than looking at each key: the identity of 1,000 workers has 45,000.
+  const bytes = Buffer.from(first.buffer, first.byteOffset, first.byteLength);
+  const value = decoder(bytes.includes(protoName)).decode(first);
+  return specialNames.some((name) => bytes.includes(name)) ? simplify(value) : value;
 }
+
+/** The keys of Dask's special maps, which {@link simplify} replaces. */
+const specialNames = ['__Set__', '__Enum__', '__Serialized__', '__Pickled__'];
 
 // An assignment to `__proto__` would change an object's prototype; msgpack refuses the message instead,
 // which would let one task or worker of that name hide a whole cluster. So it is renamed.
@@ -49,7 +55,8 @@ function mapKey(key: unknown): string {
 }
 
 /** A fresh one for each message: a shared one would carry state past an error. */
-const decoder = (): Decoder => new Decoder({ mapKeyConverter: mapKey, keyDecoder });
+const decoder = (renames: boolean): Decoder =>
+  new Decoder({ mapKeyConverter: mapKey, ...(renames && { keyDecoder }) });
 
 /** Replaces Dask's special maps, in place. Depth is bounded by {@link checkShape}. */
 function simplify(value: unknown): unknown {
