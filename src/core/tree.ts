@@ -5,6 +5,7 @@ import { isOver, type Run, runDurationMs } from './run.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
 import type { Snapshot } from './store.ts';
 import { doneCount, type TaskGroup } from './tasks.ts';
+import { workerRows } from './workerPages.ts';
 
 /** A row of the explorer as plain data; `ui/` turns it into a `TreeItem`. */
 export interface TreeNode {
@@ -23,6 +24,7 @@ export interface TreeNode {
   readonly key: string;
   /** What Enter or a click on the row shows, besides what its menu offers. */
   readonly opens?: 'run' | 'executors';
+  /** May be made only when it is read: the rows of what is closed need not be there. */
   readonly children?: readonly TreeNode[];
   readonly expanded?: boolean;
 }
@@ -175,7 +177,9 @@ function workersNode(cluster: Cluster): TreeNode {
     label: `workers (${workers.length})`,
     icon: 'server-environment',
     context: 'workers',
-    children: workers.map((worker) => workerNode(cluster, worker)),
+    get children() {
+      return workerRows(cluster, (worker) => workerNode(cluster, worker));
+    },
     expanded: workers.length <= 8,
   };
 }

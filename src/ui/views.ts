@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { DrawnRows } from '../core/drawnRows.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
 import { clusterNodes, executorNodes, runNodes, type TreeNode } from '../core/tree.ts';
@@ -13,14 +14,12 @@ const revealedKey = 'flowClusters.sidebarRevealed';
 class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
   readonly #changed = new vscode.EventEmitter<void>();
   readonly onDidChangeTreeData = this.#changed.event;
-  readonly #nodes: () => TreeNode[];
   readonly #view: vscode.TreeView<TreeNode>;
-  /** The rows that VS Code was given last, as text. */
-  #drawn = '';
+  readonly #drawn: DrawnRows;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(id: string, nodes: () => TreeNode[]) {
-    this.#nodes = nodes;
+    this.#drawn = new DrawnRows(nodes);
     this.#view = vscode.window.createTreeView(id, { treeDataProvider: this, showCollapseAll: false });
     this.#view.onDidChangeVisibility(() => this.refresh());
   }
@@ -30,7 +29,7 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
     if (!this.#view.visible || this.#timer) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (JSON.stringify(this.#nodes()) !== this.#drawn) this.#changed.fire();
+      if (this.#drawn.changed()) this.#changed.fire();
     }, refreshMs);
   }
 
@@ -44,10 +43,7 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
   }
 
   getChildren(node?: TreeNode): TreeNode[] {
-    if (node) return [...(node.children ?? [])];
-    const nodes = this.#nodes();
-    this.#drawn = JSON.stringify(nodes);
-    return nodes;
+    return [...this.#drawn.children(node)];
   }
 
   /** Only rows of the first level are ever revealed. */
@@ -73,7 +69,7 @@ const openers: Readonly<Record<NonNullable<TreeNode['opens']>, { command: Comman
 
 function treeItem(node: TreeNode): vscode.TreeItem {
   const { None, Expanded, Collapsed } = vscode.TreeItemCollapsibleState;
-  const state = node.children === undefined ? None : node.expanded ? Expanded : Collapsed;
+  const state = !('children' in node) ? None : node.expanded ? Expanded : Collapsed;
   const item = new vscode.TreeItem(node.label, state);
   item.id = node.id;
   item.contextValue = node.context;

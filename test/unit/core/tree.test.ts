@@ -128,6 +128,29 @@ describe('clusters in the explorer', () => {
     assert.match(worker({ tasks })?.description ?? '', / · a, b, c$/);
   });
 
+  it('group many workers by the hundred, and make the rows of a group only when it is opened', () => {
+    const workers = Array.from({ length: 250 }, (_, n) => aWorker(n));
+    workers[101] = aWorker(101, { status: 'paused' });
+    const row = clusterRow(running, { info: infoOf(...workers) }).children?.[1];
+    assert.equal(row?.label, 'workers (250)');
+    assert.deepEqual(
+      row?.children?.map(({ label, description }) => `${label} | ${description}`),
+      [
+        'workers 1–100 | 200 threads · 100 tasks · 40 GiB',
+        'workers 101–200 | 200 threads · 100 tasks · 40 GiB · 1 paused',
+        'workers 201–250 | 100 threads · 50 tasks · 20 GiB',
+      ],
+    );
+    const [, second] = row?.children ?? [];
+    assert.equal(second?.children?.length, 100);
+    assert.equal(second?.children?.[1]?.label, 'worker 101');
+    assert.equal(second?.expanded, undefined);
+    assert.equal(
+      clusterRow(running, { info: infoOf(...workers.slice(0, 100)) }).children?.[1]?.children?.length,
+      100,
+    );
+  });
+
   it('show how workers ended, newest first, when they are back and when the cluster is not', () => {
     const atMs = nowMs;
     const incidents = [
