@@ -31,11 +31,18 @@ export function parseAddress(text: string): Address {
   const match = pattern.exec(trimmed);
   const host = match?.[2] ?? match?.[3];
   const port = match?.[4] === undefined ? DEFAULT_PORT : Number(match[4]);
-  if (host === undefined || port < 1 || port > 65535) {
+  // The URLs of WebSockets have no place for the zone of a link-local address.
+  const zoned = host?.includes('%') && (scheme === 'ws' || scheme === 'wss');
+  if (host === undefined || port < 1 || port > 65535 || zoned) {
     throw new UserError('setting', `“${trimmed}” is not the address of a scheduler.`, {
       hint: 'Write it like tcp://127.0.0.1:8786, an IPv6 number in brackets: tcp://[::1]:8786.',
     });
   }
+  return addressOf(scheme, host, port);
+}
+
+/** @param host without brackets */
+export function addressOf(scheme: Scheme, host: string, port: number): Address {
   return { scheme, host, port, text: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}` };
 }
 

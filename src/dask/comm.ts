@@ -31,9 +31,9 @@ export class Comm {
     this.address = address;
     this.#opened.promise.catch(() => undefined);
     this.#transport = openTransport(address, security, {
-      onOpen: () => {
-        this.#stage = 'handshake';
-        this.#opened.resolve();
+      onStage: (stage) => {
+        this.#stage = stage;
+        if (stage === 'handshake') this.#opened.resolve();
       },
       onBytes: (bytes) => this.#receive(bytes),
       onClosed: (error) => this.#fail(error),
@@ -49,8 +49,9 @@ export class Comm {
     try {
       await within(comm.#shakeHands(), limit, `connecting to ${address.text}`, () => comm.abort());
     } catch (error) {
-      const silent = error instanceof UserError && error.reason === 'timeout' && comm.#stage === 'handshake';
-      throw silent ? explainSilence(address, limit.timeoutMs) : error;
+      const stage = comm.#stage;
+      const late = error instanceof UserError && error.reason === 'timeout' && stage !== 'open';
+      throw late ? explainSilence(address, stage, limit.timeoutMs) : error;
     }
     return comm;
   }

@@ -35,8 +35,12 @@ export function within<T>(work: Promise<T>, limit: Limit, what: string, giveUp: 
 }
 
 function timeoutError(what: string, timeoutMs: number): UserError {
-  const seconds = timeoutMs / 1000;
-  return new UserError('timeout', `No answer within ${seconds} s: ${what}.`, {
+  return new UserError('timeout', `No answer within ${inSeconds(timeoutMs)}: ${what}.`, {
     hint: 'The scheduler may be busy, stopped, or behind a firewall. Check that it runs, then try again.',
   });
+}
+
+/** `8 s`, `0.06 s`: what is left of a limit is seldom round. */
+export function inSeconds(timeMs: number): string {
+  return `${Number((timeMs / 1000).toPrecision(2))} s`;
 }

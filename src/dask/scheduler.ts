@@ -84,7 +84,7 @@ export class SchedulerClient {
     const reply = await this.#call('identity', {}, options);
     const type = serverType(reply);
     if (type === undefined || type === 'Worker' || type === 'Nanny')
-      throw notAScheduler(this.#rpc.address, type);
+      throw notAScheduler(this.#rpc.address, type, asText(asRecord(reply).scheduler));
     return readIdentity(reply);
   }
 

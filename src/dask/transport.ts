@@ -3,6 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Security } from '../core/security.ts';
 import type { Address } from './address.ts';
+import type { Stage } from './failures.ts';
 import {
   defaultLimits,
   encodeStream,
@@ -29,7 +30,8 @@ export interface Transport {
 
 /** Is told what happens on a transport. `onClosed` comes exactly once and last. */
 export interface TransportEvents {
-  onOpen(): void;
+  /** What is to be agreed on next; `handshake` when frames can be sent. */
+  onStage(stage: Exclude<Stage, 'connect' | 'open'>): void;
   onBytes(bytes: Uint8Array): void;
   onClosed(error: Error | undefined): void;
 }
@@ -42,14 +44,15 @@ export function openTransport(
 ): Transport {
   switch (address.scheme) {
     case 'tcp': {
-      const socket = connectTcp({ host: address.host, port: address.port, noDelay: true });
-      socket.once('connect', events.onOpen);
+      const socket = connectTcp({ ...placeOf(address), noDelay: true });
+      socket.once('connect', () => events.onStage('handshake'));
       return overSocket(socket, events);
     }
     case 'tls': {
-      const socket = connectTls({ host: address.host, port: address.port, ...tlsOptions(security) });
+      const socket = connectTls({ ...placeOf(address), ...tlsOptions(security) });
       socket.setNoDelay(true);
-      socket.once('secureConnect', events.onOpen);
+      socket.once('connect', () => events.onStage('tls'));
+      socket.once('secureConnect', () => events.onStage('handshake'));
       return overSocket(socket, events);
     }
     case 'ws':
@@ -57,6 +60,9 @@ export function openTransport(
       return overWebSocket(address, security, events);
   }
 }
+
+/** A name may have several addresses. Node gives each but the last 250 ms, which is little over a VPN. */
+const placeOf = ({ host, port }: Address) => ({ host, port, autoSelectFamilyAttemptTimeout: 1000 });
 
 /** How soon a silent peer is asked for a sign of life. */
 const keepAliveMs = 10_000;
@@ -81,10 +87,18 @@ function overSocket(socket: Socket, events: TransportEvents): Transport {
 
 function overWebSocket(address: Address, security: Security | undefined, events: TransportEvents): Transport {
   let failure: Error | undefined;
+  const secure = address.scheme === 'wss';
   const socket = new WebSocket(`${address.text}/`, {
     perMessageDeflate: false,
     maxPayload: defaultLimits.maxMessageBytes,
-    ...(address.scheme === 'wss' && tlsOptions(security)),
+    ...(secure && tlsOptions(security)),
+    finishRequest: (request) => {
+      request.once('socket', (connecting) => {
+        connecting.once('connect', () => events.onStage(secure ? 'tls' : 'upgrade'));
+        connecting.once('secureConnect', () => events.onStage('upgrade'));
+      });
+      request.end();
+    },
   });
   socket.binaryType = 'nodebuffer';
   // Listens from the start: the peer's handshake can come in the packet that ends the upgrade.
@@ -92,7 +106,7 @@ function overWebSocket(address: Address, security: Security | undefined, events:
   socket.on('error', (error) => {
     failure = error;
   });
-  socket.once('open', events.onOpen);
+  socket.once('open', () => events.onStage('handshake'));
   socket.once('close', () => events.onClosed(failure));
   return {
     framing: new WebSocketFraming(),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../core/errors.ts';
 import type { SchedulerInfo, TaskCounts, WorkerInfo, WorkerTask } from '../core/schedulerInfo.ts';
 import type { Security } from '../core/security.ts';
+import { ConnectError } from './failures.ts';
 import type { SchedulerIdentity } from './identity.ts';
 import { SchedulerClient } from './scheduler.ts';
 
@@ -125,8 +126,11 @@ class Watch {
   }
 }
 
-/** Anything but a UserError is a bug of ours, which the reason should not hide. */
-const reasonOf = (error: unknown): string => (error instanceof UserError ? error.message : String(error));
+/** In few words: it stands beside the address. Anything but a UserError is a bug of ours, which it should not hide. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof UserError)) return String(error);
+  return (error instanceof ConnectError ? error.what : error.message).replace(/\.$/, '');
+}
 
 function withTasks(
   identity: SchedulerIdentity,

@@ -13,6 +13,9 @@ export interface BedOptions {
   readonly protocol?: 'tcp' | 'tls' | 'ws' | 'wss';
   readonly workers?: number;
   readonly nanny?: boolean;
+  readonly host?: string;
+  /** A free one by default. */
+  readonly port?: number;
 }
 
 /** A real scheduler with workers, in a process group of its own that ends with `stop` or with this process. */
@@ -36,10 +39,13 @@ export async function startBed({
   protocol = 'tcp',
   workers = 2,
   nanny = false,
+  host = '127.0.0.1',
+  port = 0,
 }: BedOptions): Promise<Bed> {
   const { python } = await daskEnv(version);
   const tls = protocol === 'tls' || protocol === 'wss' ? await makeCertificates() : undefined;
   const args = ['--protocol', protocol, '--workers', String(workers), ...(nanny ? ['--nanny'] : [])];
+  args.push('--host', host, '--port', String(port));
   if (tls) args.push('--tls', '--ca', tls.files.ca, '--cert', tls.files.cert, '--key', tls.files.key);
   const child = spawn(python, [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   let log = '';

@@ -59,7 +59,11 @@ async def main(options):
         security = {"security": Security(tls_ca_file=options.ca, require_encryption=True, **names)}
     kind = Nanny if options.nanny else Worker
     async with Scheduler(
-        protocol=options.protocol, host="127.0.0.1", port=0, dashboard_address=":0", **security
+        protocol=options.protocol,
+        host=options.host,
+        port=options.port,
+        dashboard_address=f"{options.host}:0",
+        **security,
     ) as scheduler:
         workers = [
             kind(scheduler.address, nthreads=1, name=f"w{i}", dashboard_address=":0", **security)
@@ -79,6 +83,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--protocol", default="tcp")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--nanny", action="store_true")
     parser.add_argument("--tls", action="store_true")
     for part in ("ca", "cert", "key"):

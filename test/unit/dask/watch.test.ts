@@ -171,7 +171,7 @@ describe('watching a scheduler', () => {
     silent = true;
     await until(() => losses.length > 0);
     await sleep(600);
-    assert.deepEqual(losses, [`The connection to ${fake.address} was closed.`]);
+    assert.deepEqual(losses, [`The connection to ${fake.address} was closed`]);
     const before = infos.length;
     silent = false;
     await until(() => infos.length > before);
