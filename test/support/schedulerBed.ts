@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Security } from '../../src/core/security.ts';
+import { makeCertificates, type TestCertificates } from './certificates.ts';
 import { type DaskVersion, daskEnv } from './daskEnvs.ts';
 
 export interface BedOptions {
@@ -16,6 +17,8 @@ export interface BedOptions {
   readonly host?: string;
   /** A free one by default. */
   readonly port?: number;
+  /** With TLS; made for it by default. */
+  readonly certificates?: TestCertificates;
 }
 
 /** A real scheduler with workers, in a process group of its own that ends with `stop` or with this process. */
@@ -23,6 +26,7 @@ export interface Bed {
   readonly address: string;
   readonly python: string;
   readonly security: Security | undefined;
+  readonly certificates: TestCertificates | undefined;
   /** Calls something in the scheduler's process; see scheduler_bed.py. */
   call(...args: readonly unknown[]): Promise<unknown>;
   /** Stops scheduling it for a while, as a Python that holds the interpreter lock does. */
@@ -41,13 +45,17 @@ export async function startBed({
   nanny = false,
   host = '127.0.0.1',
   port = 0,
+  certificates,
 }: BedOptions): Promise<Bed> {
   const { python } = await daskEnv(version);
-  const tls = protocol === 'tls' || protocol === 'wss' ? await makeCertificates() : undefined;
+  const secure = protocol === 'tls' || protocol === 'wss';
+  const tls = secure ? (certificates ?? (await makeCertificates())) : undefined;
+  // Workers of older versions make their folders where they are started.
+  const directory = await mkdtemp(join(tmpdir(), 'flow-clusters-bed-'));
   const args = ['--protocol', protocol, '--workers', String(workers), ...(nanny ? ['--nanny'] : [])];
   args.push('--host', host, '--port', String(port));
   if (tls) args.push('--tls', '--ca', tls.files.ca, '--cert', tls.files.cert, '--key', tls.files.key);
-  const child = spawn(python, [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  const child = spawn(python, [script, ...args], { stdio: 'pipe', detached: true, cwd: directory });
   let log = '';
   child.stderr.on('data', (text) => {
     log = `${log}${text}`.slice(-8000);
@@ -63,6 +71,7 @@ export async function startBed({
     address,
     python,
     security: tls?.security,
+    certificates: tls,
     call: async (...call) => {
       child.stdin.write(`${JSON.stringify(call)}\n`);
       return await next();
@@ -71,7 +80,8 @@ export async function startBed({
     ended: once(child, 'exit'),
     stop: async () => {
       await stopGroup(child);
-      if (tls) await rm(tls.directory, { recursive: true });
+      for (const made of [directory, certificates ? undefined : tls?.directory])
+        if (made) await rm(made, { recursive: true, force: true });
     },
   };
 }
@@ -97,31 +107,4 @@ async function stopGroup(child: ChildProcess): Promise<void> {
     if (i === 50) throw new Error(`process group ${group} did not end`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-/** An authority and a certificate by it, with the machine's openssl. */
-async function makeCertificates() {
-  const directory = await mkdtemp(join(tmpdir(), 'flow-clusters-tls-'));
-  const file = (name: string) => join(directory, name);
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: directory });
-  const files = { ca: file('ca.pem'), cert: file('cert.pem'), key: file('key.pem') };
-  const request = ['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  openssl(
-    ...request,
-    '-x509',
-    '-days',
-    '2',
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-    '-subj',
-    '/CN=bed authority',
-  );
-  openssl(...request, '-keyout', 'key.pem', '-out', 'cert.csr', '-subj', '/CN=bed');
-  const sign = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2'];
-  openssl('x509', '-req', '-in', 'cert.csr', ...sign, '-out', 'cert.pem');
-  const read = (path: string) => readFile(path, 'utf8');
-  const security = { ca: await read(files.ca), cert: await read(files.cert), key: await read(files.key) };
-  return { directory, files, security };
 }
