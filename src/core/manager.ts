@@ -4,6 +4,7 @@ import type { Disposable } from './emitter.ts';
 import { UserError } from './errors.ts';
 import type { Executor } from './executor.ts';
 import { type Failure, toFailure } from './failure.ts';
+import { formatClock } from './format.ts';
 import type { Logger } from './log.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 import type { Security } from './security.ts';
@@ -36,6 +37,8 @@ export interface AttachOptions {
   /** As Dask writes it, `tcp://10.0.0.5:8786`. */
   readonly address: string;
   readonly security?: Security;
+  /** Why nobody can look at it now, such as certificates that can't be read: then it is lost for that reason. */
+  readonly problem?: string;
 }
 
 interface Entry {
@@ -109,7 +112,7 @@ export class ClusterManager {
    * Takes up a cluster of somebody else: its row is there at once and stays till it is detached, running or lost as
    * its scheduler answers. Nothing at the cluster changes by that. Returns its id.
    */
-  attach({ name, address, security }: AttachOptions): string {
+  attach({ name, address, security, problem }: AttachOptions): string {
     const { store, watch } = this.#options;
     const id = this.#newId();
     const state = { kind: 'starting', sinceMs: Date.now(), stage: `connecting to ${address}` } as const;
@@ -117,6 +120,10 @@ export class ClusterManager {
     store.dispatch({ type: 'cluster.added', cluster });
     const entry: Entry = { handle: attachedHandle(address, security) };
     this.#entries.set(id, entry);
+    if (problem !== undefined) {
+      this.#onLost(id, problem, address);
+      return id;
+    }
     entry.watcher = watch(
       address,
       {
@@ -145,10 +152,14 @@ export class ClusterManager {
   /** The handle of a running cluster. Throws a {@link UserError} if it is not running. */
   handle(id: string): ClusterHandle {
     const handle = this.#entries.get(id)?.handle;
-    if (!handle || this.#cluster(id)?.state.kind !== 'running') {
-      throw new UserError('unreachable', `Cluster ${this.#cluster(id)?.name ?? id} is not running`);
-    }
-    return handle;
+    const cluster = this.#cluster(id);
+    if (handle && cluster?.state.kind === 'running') return handle;
+    const name = cluster?.name ?? id;
+    if (cluster?.state.kind !== 'lost') throw new UserError('unreachable', `Cluster ${name} is not running`);
+    const since = formatClock(cluster.state.sinceMs);
+    throw new UserError('unreachable', `Cluster ${name} is lost since ${since}: ${cluster.state.reason}`, {
+      hint: 'It is looked for all the time, and its row says when it is back',
+    });
   }
 
   /**

@@ -199,7 +199,10 @@ describe('cluster manager', () => {
     const lost = state();
     assert.ok(lost?.kind === 'lost');
     assert.equal(lost.reason, 'connection refused');
-    assert.throws(() => manager.handle(id), { reason: 'unreachable' });
+    assert.throws(() => manager.handle(id), {
+      reason: 'unreachable',
+      message: /lost since \d\d:\d\d: connection refused/,
+    });
     watched.listener?.onInfo(infoOf());
     assert.equal(state()?.kind, 'running');
     watched.listener?.onLost('timed out');
