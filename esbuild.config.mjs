@@ -10,16 +10,16 @@ const flags = new Set(process.argv.slice(2));
 const production = flags.has('--production');
 
 /**
- * The language client costs more to load than all the rest: it is a bundle of its own, loaded at the first
- * Python document. `await import('./ui/languageClient.ts')` in the extension becomes a require of that bundle.
+ * The language client costs more to load than all the rest, and the reader of YAML is seldom needed: each is a bundle
+ * of its own. `await import('./ui/languageClient.ts')` in the extension becomes a require of that bundle.
  * @type {esbuild.Plugin}
  */
-const lazyLanguageClient = {
-  name: 'lazy-language-client',
+const lazyBundles = {
+  name: 'lazy-bundles',
   setup(build) {
-    build.onResolve({ filter: /\/languageClient\.ts$/ }, ({ kind, importer }) => {
+    build.onResolve({ filter: /\/(languageClient|daskConfig)\.ts$/ }, ({ kind, path, importer }) => {
       if (kind === 'entry-point') return undefined;
-      if (kind === 'dynamic-import') return { path: './languageClient.js', external: true };
+      if (kind === 'dynamic-import') return { path: `./${basename(path, '.ts')}.js`, external: true };
       return { errors: [{ text: `load it lazily: await import(...), in ${importer}` }] };
     });
   },
@@ -46,12 +46,13 @@ const shipped = {
   entryPoints: [
     { in: 'src/extension.ts', out: 'extension' },
     { in: 'src/ui/languageClient.ts', out: 'languageClient' },
+    { in: 'src/dask/daskConfig.ts', out: 'daskConfig' },
     { in: 'src/server/main.ts', out: 'server' },
   ],
   outdir: 'dist',
   minify: production,
   sourcemap: !production,
-  plugins: [lazyLanguageClient],
+  plugins: [lazyBundles],
 };
 
 /** @type {esbuild.BuildOptions} */

@@ -7,9 +7,12 @@ import { watchScheduler } from './dask/watch.ts';
 import { removeOrphanDirectories } from './host/directories.ts';
 import { HostPool } from './host/pool.ts';
 import { Commands } from './protocol/commands.ts';
+import { Attachments } from './runs/attachments.ts';
 import { RunChannels } from './runs/channel.ts';
 import { ClusterOutputs } from './runs/clusterOutputs.ts';
 import { RunService } from './runs/service.ts';
+import { AttachCommands } from './ui/attachCommands.ts';
+import { readWorkspaceCertificates } from './ui/certificates.ts';
 import { ClusterCommands } from './ui/clusterCommands.ts';
 import { registerCommands } from './ui/commands.ts';
 import { followContext } from './ui/context.ts';
@@ -44,7 +47,13 @@ export function activate(context: vscode.ExtensionContext): void {
   });
   const interpreters = new Interpreters(log);
   const memory = context.workspaceState;
-  const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, memory, log });
+  const attachments = new Attachments({
+    ...{ store, manager, memory, log },
+    secrets: context.secrets,
+    readCertificates: readWorkspaceCertificates,
+  });
+  const attach = new AttachCommands({ store, attachments, interpreters, memory, log });
+  const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, attach, memory, log });
   const runCommands = new RunCommands({ store, runs, log });
   const clusterCommands = new ClusterCommands({
     store,
@@ -52,7 +61,7 @@ export function activate(context: vscode.ExtensionContext): void {
     outputs,
     flows,
     pool,
-    connect: (address) => new SchedulerClient(address),
+    connect: ({ address, security }) => new SchedulerClient(address, { security }),
   });
   context.subscriptions.push(
     log,
@@ -65,6 +74,7 @@ export function activate(context: vscode.ExtensionContext): void {
     createStatusBar(store),
     followContext(store, lenses),
     runCommands,
+    attach,
     clusterCommands,
     registerCommands(
       {
@@ -76,6 +86,8 @@ export function activate(context: vscode.ExtensionContext): void {
         [Commands.removeRun]: (node) => runCommands.remove(node),
         [Commands.clearHistory]: () => runCommands.clearHistory(),
         [Commands.startCluster]: (node) => clusterCommands.start(node),
+        [Commands.attachCluster]: (node) => attach.attach(node),
+        [Commands.detachCluster]: (node) => attach.detach(node),
         [Commands.stopCluster]: (node) => clusterCommands.stop(node),
         [Commands.openDashboard]: (node) => clusterCommands.dashboard(node),
         [Commands.copyAddress]: (node) => clusterCommands.copyAddress(node),
@@ -100,6 +112,7 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   end = async () => {
     runs.dispose();
+    attachments.dispose();
     await manager.dispose();
     outputs.dispose();
     channels.dispose();

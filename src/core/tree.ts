@@ -366,7 +366,7 @@ export function executorNodes(snapshot: Snapshot): TreeNode[] {
         .filter(Boolean)
         .join(' · '),
       icon: isDefault(executor.name) ? 'star-full' : 'gear',
-      context: `executor${isDefault(executor.name) ? '.default' : ''}`,
+      context: `executor${executor.kind === 'existing' ? '.existing' : ''}${isDefault(executor.name) ? '.default' : ''}`,
     }),
   );
   const bad = problems.map(

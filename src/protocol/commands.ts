@@ -8,6 +8,8 @@ export const Commands = {
   removeRun: 'flowClusters.run.remove',
   clearHistory: 'flowClusters.run.clearHistory',
   startCluster: 'flowClusters.cluster.start',
+  attachCluster: 'flowClusters.cluster.attach',
+  detachCluster: 'flowClusters.cluster.detach',
   stopCluster: 'flowClusters.cluster.stop',
   openDashboard: 'flowClusters.cluster.dashboard',
   copyAddress: 'flowClusters.cluster.copyAddress',

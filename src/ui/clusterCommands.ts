@@ -1,9 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import * as vscode from 'vscode';
 import { LocalBackend } from '../backends/local.ts';
+import type { ClusterHandle } from '../core/backend.ts';
 import { type Cluster, incidentText, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
-import { describeExecutor, type Executor } from '../core/executor.ts';
+import { describeExecutor, type LocalExecutor } from '../core/executor.ts';
 import type { ClusterManager } from '../core/manager.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
@@ -23,7 +24,7 @@ export interface ClusterCommandsOptions {
   readonly outputs: ClusterOutputs;
   readonly flows: FlowCommands;
   readonly pool: HostPool;
-  connect(address: string): SchedulerClient;
+  connect(access: Pick<ClusterHandle, 'address' | 'security'>): SchedulerClient;
 }
 
 /** What can be done to clusters from the tree and the palette. */
@@ -61,7 +62,8 @@ export class ClusterCommands implements vscode.Disposable {
 
   /** Stops a cluster of ours. One that runs are using asks first. */
   async stop(node?: TreeNode): Promise<void> {
-    const cluster = await this.#pick(node, 'Stop which cluster?', isLive);
+    const isOurs = (one: Cluster) => one.ownership === 'owned' && isLive(one);
+    const cluster = await this.#pick(node, 'Stop which cluster?', isOurs);
     if (!cluster) return;
     const { store, manager } = this.#options;
     const users = [...store.snapshot.runs.values()].filter(
@@ -84,6 +86,11 @@ export class ClusterCommands implements vscode.Disposable {
     const cluster = await this.#pick(node, 'Open the dashboard of which cluster?', hasAddress);
     if (cluster?.state.kind !== 'running') return;
     if (!cluster.state.dashboard) {
+      if (cluster.ownership !== 'owned') {
+        throw new UserError('not-permitted', `${cluster.name} has no dashboard`, {
+          hint: 'Its scheduler was started without one',
+        });
+      }
       const host = await this.#options.flows.host(vscode.window.activeTextEditor?.document.uri);
       const { executable } = await host.hello;
       throw missingPackage(executable, 'bokeh', `${cluster.name} has no dashboard: bokeh is not installed`);
@@ -111,7 +118,8 @@ export class ClusterCommands implements vscode.Disposable {
   async logs(node?: TreeNode): Promise<void> {
     const cluster = await this.#pick(node, 'Show the logs of which cluster?', hasAddress);
     if (!cluster || !('address' in cluster.state)) return;
-    const client = this.#options.connect(cluster.state.address);
+    const access = this.#options.manager.access(cluster.id) ?? { address: cluster.state.address };
+    const client = this.#options.connect(access);
     try {
       const [scheduler, workers] = await Promise.all([client.schedulerLogs(), client.workerLogs()]);
       this.#logs ??= vscode.window.createOutputChannel('Flow Clusters: Cluster Logs', 'log');
@@ -221,8 +229,10 @@ export class ClusterCommands implements vscode.Disposable {
     if (node) this.#options.manager.dismiss(node.key);
   }
 
-  async #executor(node: TreeNode | undefined): Promise<Executor | undefined> {
-    const { executors } = this.#options.store.snapshot.executors;
+  /** One that can be started: what is there already is attached to. */
+  async #executor(node: TreeNode | undefined): Promise<LocalExecutor | undefined> {
+    const all = this.#options.store.snapshot.executors.executors;
+    const executors = all.filter((executor) => executor.kind !== 'existing');
     if (node?.context.startsWith('executor')) return executors.find(({ name }) => name === node.key);
     if (executors.length === 1) return executors[0];
     const items = executors.map((executor) => ({

@@ -24,6 +24,14 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
       'flowClusters.hasStaticClusters',
       clusters.some(({ lifetime }) => lifetime === 'static'),
     );
+    tell(
+      'flowClusters.hasOwnedClusters',
+      clusters.some(({ ownership }) => ownership === 'owned'),
+    );
+    tell(
+      'flowClusters.hasAttachedClusters',
+      clusters.some(({ ownership }) => ownership === 'attached'),
+    );
     tell('flowClusters.hasTarget', store.snapshot.targetClusterId !== undefined);
   };
   const followEditor = async (editor: vscode.TextEditor | undefined) => {

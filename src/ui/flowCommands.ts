@@ -1,20 +1,20 @@
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import * as vscode from 'vscode';
-import { LocalBackend } from '../backends/local.ts';
 import { UserError } from '../core/errors.ts';
 import type { Store } from '../core/store.ts';
 import type { HostPool } from '../host/pool.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
 import { type FlowRef, flowKey } from '../protocol/lsp.ts';
-import type { RunTarget } from '../runs/request.ts';
 import { suitableHost } from '../runs/requirements.ts';
 import type { RunService } from '../runs/service.ts';
+import type { AttachCommands } from './attachCommands.ts';
 import type { Lenses } from './lenses.ts';
 import { askParameters } from './parameters.ts';
 import { type Choice, defaultChoice, pickFlow, pickTarget } from './picks.ts';
 import { withLateProgress } from './progress.ts';
 import type { Interpreters } from './python.ts';
+import { targetOf } from './targets.ts';
 
 export interface FlowCommandsOptions {
   readonly store: Store;
@@ -22,6 +22,7 @@ export interface FlowCommandsOptions {
   readonly runs: RunService;
   readonly lenses: Lenses;
   readonly interpreters: Interpreters;
+  readonly attach: AttachCommands;
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
 }
@@ -134,11 +135,8 @@ export class FlowCommands implements vscode.Disposable {
       stage(`starting ${known.python}`);
       const host = await suitableHost(known, () => this.host(file), flow.api);
       signal.throwIfAborted();
+      const target = await targetOf(choice, { host, attach: this.#options.attach, signal, stage });
       stage('checking the file');
-      const target: RunTarget =
-        'executor' in choice
-          ? { kind: 'executor', executor: choice.executor, backend: new LocalBackend(host) }
-          : { kind: 'cluster', clusterId: choice.clusterId };
       const started = await this.#options.runs.start({
         uri,
         file: file.fsPath,

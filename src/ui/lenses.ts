@@ -29,10 +29,11 @@ export function lensState(snapshot: Snapshot): LensState {
   return { executor: targetName(snapshot), enabled: enabled(), lastRuns };
 }
 
-/** What "Run" runs on: the static cluster that the user chose, which has its executor's name, else the default executor. */
+/** What "Run" runs on: the cluster that the user chose, which may have its executor's name, else the default executor. */
 export function targetName(snapshot: Snapshot): string {
   const target = snapshot.targetClusterId && snapshot.clusters.get(snapshot.targetClusterId);
-  return target ? `${target.name} (static)` : snapshot.executors.defaultName;
+  if (!target) return snapshot.executors.defaultName;
+  return `${target.name} (${target.ownership === 'owned' ? 'static' : target.ownership})`;
 }
 
 function enabled(): boolean {

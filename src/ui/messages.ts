@@ -19,7 +19,7 @@ export async function showError(error: unknown, log: vscode.LogOutputChannel): P
 /** Shows a failure that is known as data; one without a next step has no button. Never rejects. */
 export async function showFailure(failure: Failure, title?: string): Promise<void> {
   const text = [title, failure.message].filter(Boolean).join(': ');
-  const message = [text, failure.hint].filter(Boolean).join('. ');
+  const message = [text.replace(/\.$/, ''), failure.hint].filter(Boolean).join('. ');
   const { action } = failure;
   if (!action) {
     await vscode.window.showErrorMessage(message);

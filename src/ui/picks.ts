@@ -45,34 +45,41 @@ export async function pickTarget(
     tooltip: 'Set parameters, then run',
   };
   const buttons = flow.parameters.length > 0 ? [pencil] : [];
-  const executors = snapshot.executors.executors.map(
-    (executor): TargetItem => ({
-      label: executor.name,
-      description: describeExecutor(executor),
-      iconPath: new vscode.ThemeIcon('gear'),
-      buttons,
-      choice: { executor },
-    }),
-  );
-  const clusters = [...snapshot.clusters.values()]
+  const executorItem = (executor: Executor): TargetItem => ({
+    label: executor.name,
+    description: describeExecutor(executor),
+    iconPath: new vscode.ThemeIcon(executor.kind === 'existing' ? 'plug' : 'gear'),
+    buttons,
+    choice: { executor },
+  });
+  const { executors } = snapshot.executors;
+  const temporary = executors.filter(({ kind }) => kind !== 'existing').map(executorItem);
+  const existing = executors.filter(({ kind }) => kind === 'existing');
+  const staying = [...snapshot.clusters.values()]
     .filter(({ lifetime, state }) => lifetime === 'static' && state.kind === 'running')
+    // An executor's own cluster is offered once, by the executor.
+    .filter(
+      ({ ownership, executor }) =>
+        ownership !== 'attached' || !existing.some(({ name }) => name === executor),
+    )
     .map(
-      ({ id, name }): TargetItem => ({
+      ({ id, name, ownership }): TargetItem => ({
         label: name,
-        description: 'static cluster that is running',
-        iconPath: new vscode.ThemeIcon('server'),
+        description: `${ownership === 'owned' ? 'static' : ownership} cluster that is running`,
+        iconPath: new vscode.ThemeIcon(ownership === 'owned' ? 'server' : 'plug'),
         buttons,
         choice: { clusterId: id },
       }),
-    );
+    )
+    .concat(existing.map(executorItem));
   const separator = (label: string): TargetItem => ({ label, kind: vscode.QuickPickItemKind.Separator });
   const pick = vscode.window.createQuickPick<TargetItem>();
   pick.title = `Run ${flow.name} with…`;
   pick.matchOnDescription = true;
   pick.items = [
     separator('a temporary cluster for this run'),
-    ...executors,
-    ...(clusters.length > 0 ? [separator('a cluster that stays'), ...clusters] : []),
+    ...temporary,
+    ...(staying.length > 0 ? [separator('a cluster that stays'), ...staying] : []),
   ];
   const answer = await picked(pick);
   return answer?.item.choice && { choice: answer.item.choice, parameters: answer.byButton };

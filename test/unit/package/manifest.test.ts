@@ -220,11 +220,25 @@ describe('actions of a row', () => {
     assert.deepEqual(offered, ['stop', 'copyAddress dashboard logs stop', 'copyAddress stop', '', 'dismiss']);
   });
 
+  it('of an attached cluster', () => {
+    const offered = clusterStates.map((state) => [
+      state.kind,
+      actions('flowClusters.clusters', clusterRow(state, { ownership: 'attached' })),
+    ]);
+    assert.deepEqual(offered.slice(0, 3), [
+      ['starting', 'detach'],
+      ['running', 'copyAddress dashboard detach logs useForRuns'],
+      ['lost', 'copyAddress detach'],
+    ]);
+    const target = clusterRow(clusterStates[1] as ClusterState, { ownership: 'attached' }, 'c1');
+    assert.equal(actions('flowClusters.clusters', target), 'copyAddress dashboard detach logs stopUsing');
+  });
+
   it('of a cluster that is not ours: it is never stopped or scaled', () => {
     for (const ownership of ['attached', 'discovered']) {
       for (const state of clusterStates) {
         const offered = actions('flowClusters.clusters', clusterRow(state, { ownership }));
-        assert.doesNotMatch(offered, /stop|scale/);
+        assert.doesNotMatch(offered, /\b(stop|scale|restart)\b/);
       }
     }
   });
@@ -260,6 +274,7 @@ describe('actions of a row', () => {
     const read = readExecutors(
       [
         { name: 'a', kind: 'local' },
+        { name: 'prod', kind: 'existing', address: 'tcp://10.0.0.5:8786' },
         { name: 'bad', kind: 'x' },
       ],
       '',
@@ -269,6 +284,7 @@ describe('actions of a row', () => {
       rows.map((row) => [row.label, actions('flowClusters.executors', row)]),
       [
         ['a', 'configure start'],
+        ['prod', 'attach configure setDefault'],
         ['local', 'configure setDefault start'],
         ['bad', 'configure'],
       ],

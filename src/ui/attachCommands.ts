@@ -1,0 +1,221 @@
+import { homedir } from 'node:os';
+import { isAbsolute } from 'node:path';
+import * as vscode from 'vscode';
+import { offersOf, readAddresses } from '../core/attached.ts';
+import type { Cluster } from '../core/cluster.ts';
+import { UserError } from '../core/errors.ts';
+import { type ExistingExecutor, plural } from '../core/executor.ts';
+import { toFailure } from '../core/failure.ts';
+import type { Store } from '../core/store.ts';
+import type { TreeNode } from '../core/tree.ts';
+import type { DaskConfig } from '../dask/daskConfig.ts';
+import { type FoundScheduler, locateScheduler } from '../dask/locate.ts';
+import { type Attachments, beforeKey, type Given } from '../runs/attachments.ts';
+import { askAddress, type Wanted } from './attachPick.ts';
+import { askCertificates } from './certificates.ts';
+import { requireTrust } from './flowCommands.ts';
+import { showError } from './messages.ts';
+import { withLateProgress } from './progress.ts';
+import type { Interpreters } from './python.ts';
+
+export interface AttachCommandsOptions {
+  readonly store: Store;
+  readonly attachments: Attachments;
+  readonly interpreters: Interpreters;
+  readonly memory: vscode.Memento;
+  readonly log: vscode.LogOutputChannel;
+}
+
+interface Connected {
+  readonly found: FoundScheduler;
+  readonly given: Given | undefined;
+}
+
+/** Runs one attempt: with progress of its own, or within that of a run. */
+type Attempt = <T>(work: (signal: AbortSignal, stage: (text: string) => void) => Promise<T>) => Promise<T>;
+
+/** Attaches to clusters that are there already, and lets go of them. */
+export class AttachCommands implements vscode.Disposable {
+  readonly #options: AttachCommandsOptions;
+  readonly #trusted: vscode.Disposable;
+
+  constructor(options: AttachCommandsOptions) {
+    this.#options = options;
+    const restore = () => {
+      options.attachments.restore().catch((error: unknown) => void showError(error, options.log));
+    };
+    this.#trusted = vscode.workspace.onDidGrantWorkspaceTrust(restore);
+    if (vscode.workspace.isTrusted) restore();
+  }
+
+  dispose(): void {
+    this.#trusted.dispose();
+  }
+
+  /** Attaches to the cluster of an executor's row, or to what the user names. */
+  async attach(node?: TreeNode): Promise<void> {
+    requireTrust();
+    const executor = this.#executor(node?.context.startsWith('executor') ? node.key : undefined);
+    if (executor) {
+      await this.#attach({ address: executor.address, executor: executor.name });
+      return;
+    }
+    for (let next = await this.#ask(''); next; next = await this.#ask(next.address)) {
+      try {
+        await this.#attach(next);
+        return;
+      } catch (error) {
+        if (!(await this.#wantsAgain(error))) return;
+      }
+    }
+  }
+
+  /** Lets go of an attached cluster: the row's, or one that the user picks. It goes on. */
+  async detach(node?: TreeNode): Promise<void> {
+    const { store, attachments } = this.#options;
+    const attached = [...store.snapshot.clusters.values()].filter(
+      ({ ownership }) => ownership === 'attached',
+    );
+    const cluster = node ? store.snapshot.clusters.get(node.key) : await pickCluster(attached);
+    if (!cluster) return;
+    await attachments.detach(cluster.id);
+    vscode.window.setStatusBarMessage(`Detached from ${cluster.name}: it goes on`, 5000);
+  }
+
+  /** The cluster that an executor means, for a run: the one that is attached, else it is attached now. */
+  async forRun(
+    executor: ExistingExecutor,
+    signal: AbortSignal,
+    stage: (text: string) => void,
+  ): Promise<string> {
+    const { store, attachments } = this.#options;
+    const known = attachments.find(executor);
+    if (known !== undefined && store.snapshot.clusters.get(known)?.state.kind === 'running') return known;
+    const { found, given } = await this.#connect(executor.address, executor, (work) => work(signal, stage));
+    const id = await attachments.add({ address: found.address, executor, given });
+    await attachments.ready(id, signal);
+    return id;
+  }
+
+  async #attach({ address, executor: name }: Wanted): Promise<void> {
+    const executor = this.#executor(name);
+    const title = `Attach to ${address}`;
+    const { found, given } = await this.#connect(address, executor, (work) => withLateProgress(title, work));
+    const id = await this.#options.attachments.add({ address: found.address, executor, given });
+    // Not awaited: the command is over, its message may stay until the user has read it.
+    void this.#offerUse(id);
+  }
+
+  /** Finds the scheduler; asks for certificates as often as it wants others, unless the settings name them. */
+  async #connect(
+    address: string,
+    executor: ExistingExecutor | undefined,
+    attempt: Attempt,
+  ): Promise<Connected> {
+    let asked = address;
+    let given = await this.#options.attachments.certificates(address, executor);
+    for (;;) {
+      const found = await attempt((signal, stage) => {
+        stage(`asking ${asked}`);
+        return locateScheduler(asked, { signal, security: given?.security });
+      });
+      if (found.kind === 'scheduler') return { found, given };
+      if (executor?.security) {
+        throw new UserError(found.error.reason, found.error.message, {
+          hint: `Check the security of the executor “${executor.name}”`,
+          action: { kind: 'open-settings', key: 'flowClusters.executors' },
+        });
+      }
+      const dask = (await this.#daskConfig()).tls;
+      given = await askCertificates({ address: found.address, why: found.error.what, dask });
+      if (!given) throw new UserError('cancelled', 'No certificates were given');
+      asked = found.address;
+    }
+  }
+
+  async #ask(value: string): Promise<Wanted | undefined> {
+    const { store, attachments, memory, log } = this.#options;
+    let config: DaskConfig = { problems: [] };
+    const more = this.#daskConfig().then(
+      (read) => {
+        config = read;
+      },
+      (error: unknown) => log.warn(`no configuration of Dask: ${String(error)}`),
+    );
+    return await askAddress({
+      value,
+      more,
+      offers: () =>
+        offersOf({
+          dask: config.address && config.source ? [{ address: config.address, source: config.source }] : [],
+          executors: store.snapshot.executors.executors,
+          before: readAddresses(memory.get(beforeKey)),
+          attached: attachments.addresses,
+        }),
+      forget: (address) => {
+        const left = readAddresses(memory.get(beforeKey)).filter((known) => known !== address);
+        void memory.update(beforeKey, left);
+      },
+    });
+  }
+
+  /** Loaded when first used: few need it. */
+  async #daskConfig(): Promise<DaskConfig> {
+    const { interpreters, log } = this.#options;
+    const { readDaskConfig } = await import('../dask/daskConfig.ts');
+    const found = await interpreters.find(vscode.workspace.workspaceFolders?.[0]).catch((error: unknown) => {
+      log.warn(`no interpreter, so its environment is not looked into: ${String(error)}`);
+      return '';
+    });
+    const python = isAbsolute(found) ? found : undefined;
+    const config = await readDaskConfig({ env: process.env, home: homedir(), python });
+    for (const problem of config.problems) log.warn(`a configuration of Dask can't be read: ${problem}`);
+    return config;
+  }
+
+  #executor(name: string | undefined): ExistingExecutor | undefined {
+    const { executors } = this.#options.store.snapshot.executors;
+    return executors.filter((executor) => executor.kind === 'existing').find((one) => one.name === name);
+  }
+
+  /** Shows why it did not work; true if the user wants to change the address. What is no UserError is a bug: thrown. */
+  async #wantsAgain(error: unknown): Promise<boolean> {
+    if (!(error instanceof UserError) || error.action) throw error;
+    if (error.reason === 'cancelled') return false;
+    const { message, hint } = toFailure(error);
+    this.#options.log.warn([message, hint].filter(Boolean).join('\n'));
+    const again = 'Change Address';
+    const text = [message.replace(/\.$/, ''), hint].filter(Boolean).join('. ');
+    return (await vscode.window.showErrorMessage(text, again)) === again;
+  }
+
+  /** Attaching alone changes nothing about runs: that is for the user to say. */
+  async #offerUse(id: string): Promise<void> {
+    const { store, attachments, log } = this.#options;
+    try {
+      await attachments.ready(id);
+      const cluster = store.snapshot.clusters.get(id);
+      if (!cluster) return;
+      const use = 'Use for Runs';
+      const workers = plural(cluster.info?.workers.length ?? 0, 'worker');
+      const chosen = await vscode.window.showInformationMessage(
+        `Attached to ${cluster.name} (${workers}). Run flows on it from now on?`,
+        use,
+      );
+      if (chosen === use && store.snapshot.clusters.has(id))
+        store.dispatch({ type: 'target', clusterId: id });
+    } catch (error) {
+      await showError(error, log);
+    }
+  }
+}
+
+async function pickCluster(clusters: readonly Cluster[]): Promise<Cluster | undefined> {
+  if (clusters.length <= 1) return clusters[0];
+  const items = clusters.map((cluster) => ({
+    label: cluster.name,
+    description: cluster.state.kind,
+    cluster,
+  }));
+  return (await vscode.window.showQuickPick(items, { title: 'Detach from which cluster?' }))?.cluster;
+}
