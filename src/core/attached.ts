@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import type { Executor, SecurityFiles } from './executor.ts';
+import type { Executor, ExistingExecutor, SecurityFiles } from './executor.ts';
 
 /** What a workspace remembers of a cluster that it is attached to. Secrets are kept elsewhere. */
 export interface Attached {
@@ -90,6 +90,13 @@ export function offersOf({ dask, executors, before, attached }: OfferSources): O
     offers.set(key, offer);
   }
   return [...offers.values()];
+}
+
+/** The executor that means this address, if one does. */
+export function executorAt(executors: readonly Executor[], address: string): ExistingExecutor | undefined {
+  return executors
+    .filter((executor) => executor.kind === 'existing')
+    .find((executor) => plain(executor.address) === plain(address));
 }
 
 /** The same for the spellings of an address that are often met. */

@@ -175,6 +175,7 @@ function workersNode(cluster: Cluster): TreeNode {
     id: `${cluster.id}/workers`,
     key: cluster.id,
     label: `workers (${workers.length})`,
+    ...(cluster.state.kind === 'lost' && workers.length > 0 && { description: 'as last seen' }),
     icon: 'server-environment',
     context: 'workers',
     get children() {
@@ -225,6 +226,7 @@ function workerNode(cluster: Cluster, worker: WorkerInfo): TreeNode {
     ].join('\n'),
     icon: well ? 'vm-running' : 'vm',
     ...(!well && { color: colors.warn }),
+    ...(cluster.state.kind === 'lost' && { color: colors.grey }),
     context: 'worker',
   };
 }

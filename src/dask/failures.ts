@@ -113,13 +113,18 @@ const byCode: Readonly<Record<string, Explanation>> = {
     what: 'its certificate is not valid yet.',
     hint: 'Check the clocks of this machine and of the one that made the certificate.',
   },
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: wantsCertificate,
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: wantsCertificate,
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: wantsCertificate,
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: wantsCertificate,
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: wantsCertificate,
-  ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: wantsCertificate,
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: oldCertificate,
+};
+
+/** By what the peer complains of. What stands before it in the code differs between the makes of OpenSSL. */
+const byAlert: Readonly<Record<string, Explanation>> = {
+  CERTIFICATE_REQUIRED: wantsCertificate,
+  HANDSHAKE_FAILURE: wantsCertificate,
+  UNKNOWN_CA: wantsCertificate,
+  BAD_CERTIFICATE: wantsCertificate,
+  CERTIFICATE_UNKNOWN: wantsCertificate,
+  UNSUPPORTED_CERTIFICATE: wantsCertificate,
+  DECRYPT_ERROR: wantsCertificate,
+  CERTIFICATE_EXPIRED: oldCertificate,
 };
 
 const notDask: Explanation = {
@@ -166,7 +171,7 @@ const overWebSocket = ({ scheme }: Address): boolean => scheme === 'ws' || schem
 function explainAttempt(error: Error | undefined, address: Address, stage: Stage): Explanation {
   if (error instanceof FrameError) return error.kind === 'http' ? webServer : notDask;
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  const known = code === undefined ? undefined : byCode[code];
+  const known = byCode[code ?? ''] ?? byAlert[/_ALERT_(\w+)$/.exec(code ?? '')?.[1] ?? ''];
   if (known !== undefined) return known;
   if (overWebSocket(address) && error?.message.includes('Unexpected server response')) return webServer;
   // OpenSSL's words for an answer that is no TLS; the code is EPROTO in some releases of Node.

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute } from 'node:path';
 import * as vscode from 'vscode';
-import { offersOf, readAddresses } from '../core/attached.ts';
+import { executorAt, offersOf, readAddresses } from '../core/attached.ts';
 import type { Cluster } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
 import { type ExistingExecutor, plural } from '../core/executor.ts';
@@ -98,7 +98,8 @@ export class AttachCommands implements vscode.Disposable {
   }
 
   async #attach({ address, executor: name }: Wanted): Promise<void> {
-    const executor = this.#executor(name);
+    const { executors } = this.#options.store.snapshot.executors;
+    const executor = this.#executor(name) ?? executorAt(executors, address);
     const title = `Attach to ${address}`;
     const { found, given } = await this.#connect(address, executor, (work) => withLateProgress(title, work));
     const id = await this.#options.attachments.add({ address: found.address, executor, given });
@@ -118,14 +119,11 @@ export class AttachCommands implements vscode.Disposable {
       const found = await attempt((signal, stage) => {
         stage(`asking ${asked}`);
         return locateScheduler(asked, { signal, security: given?.security });
+      }).catch((error: unknown) => {
+        throw executor ? leadingToSettings(error) : error;
       });
       if (found.kind === 'scheduler') return { found, given };
-      if (executor?.security) {
-        throw new UserError(found.error.reason, found.error.message, {
-          hint: `Check the security of the executor “${executor.name}”`,
-          action: { kind: 'open-settings', key: 'flowClusters.executors' },
-        });
-      }
+      if (executor?.security) throw leadingToSettings(found.error);
       const dask = (await this.#daskConfig()).tls;
       given = await askCertificates({ address: found.address, why: found.error.what, dask });
       if (!given) throw new UserError('cancelled', 'No certificates were given');
@@ -208,6 +206,17 @@ export class AttachCommands implements vscode.Disposable {
       await showError(error, log);
     }
   }
+}
+
+/** What is wrong with an executor is to be mended where it is written. */
+function leadingToSettings(error: unknown): unknown {
+  if (!(error instanceof UserError) || error.reason === 'cancelled') return error;
+  const { reason, message, hint } = error;
+  return new UserError(reason, message, {
+    ...(hint && { hint }),
+    action: { kind: 'open-settings', key: 'flowClusters.executors' },
+    cause: error,
+  });
 }
 
 async function pickCluster(clusters: readonly Cluster[]): Promise<Cluster | undefined> {

@@ -52,11 +52,18 @@ export async function askAddress(question: AddressQuestion): Promise<Wanted | un
     draw();
   });
   draw();
+  let drawn = true;
   try {
     return await new Promise((resolve) => {
-      pick.onDidChangeValue(draw);
-      // Quick fingers press Enter before the row of what they typed is drawn.
-      pick.onDidAccept(() => resolve(pick.selectedItems[0]?.wanted ?? typedWanted(pick.value)));
+      pick.onDidChangeValue(() => {
+        drawn = pick.value.trim() === '';
+        draw();
+      });
+      pick.onDidChangeActive(([item]) => {
+        drawn ||= item?.label === pick.value.trim();
+      });
+      // Quick fingers press Enter before the row of what they typed is drawn: they mean no other.
+      pick.onDidAccept(() => resolve((drawn && pick.selectedItems[0]?.wanted) || typedWanted(pick.value)));
       pick.onDidTriggerItemButton(({ item }) => {
         question.forget(item.wanted.address);
         draw();

@@ -53,7 +53,8 @@ export async function askCertificates({
       get: async () => ({ security: await readWorkspaceCertificates(dask), files: dask }),
     });
   }
-  const options = { title, placeHolder: why, ignoreFocusOut: true };
+  const placeHolder = why.replace(/^./, (first) => first.toUpperCase());
+  const options = { title, placeHolder, ignoreFocusOut: true };
   return (await vscode.window.showQuickPick(ways, options))?.get();
 }
 

@@ -62,7 +62,8 @@ async def main(options):
         protocol=options.protocol,
         host=options.host,
         port=options.port,
-        dashboard_address=f"{options.host}:0",
+        # Any port of the same host. As text Dask can't read an IPv6 number here.
+        dashboard_address=(options.host.strip("[]"), 0),
         **security,
     ) as scheduler:
         workers = [

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  executorAt,
   type OfferSources,
   offersOf,
   readAddresses,
@@ -61,6 +62,14 @@ describe('schedulers that are offered', () => {
     assert.deepEqual(offers({ executors: [bare], before: ['tcp://prod:8786'] }), [
       'prod:8786 | executor prod | prod',
     ]);
+  });
+
+  it('may be typed in another spelling than their executor’s', () => {
+    const executors = [{ name: 'local', kind: 'local' }, prod] as const;
+    assert.equal(executorAt(executors, ' TLS://prod:8786/ '), prod);
+    assert.equal(executorAt(executors, 'tcp://prod:8786'), undefined);
+    const bare = { ...prod, address: 'prod:8786' };
+    assert.equal(executorAt([bare], 'tcp://prod:8786'), bare);
   });
 
   it('are not those that are attached', () => {

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { SchedulerClient } from '../../src/dask/scheduler.ts';
+import { openWindow } from '../support/personSuite.ts';
+import { type Bed, startBed } from '../support/schedulerBed.ts';
+
+describe('a cluster that is there already', function () {
+  this.timeout(180_000);
+  let scheduler: Bed | undefined;
+
+  afterEach(async () => {
+    await scheduler?.stop();
+    scheduler = undefined;
+  });
+
+  it('is attached to by the palette, runs a script, is there again in the next window, and is let go alive', async () => {
+    scheduler = await startBed({ version: 'latest' });
+    const { address } = scheduler;
+    const place = address.replace('tcp://', '');
+    const workbench = await openWindow({ file: 'plain_dask.py' });
+    await workbench.openSidebar();
+    await workbench.runCommand('Flow Clusters: Attach to Scheduler');
+    await workbench.answer(place);
+    await workbench.row('Clusters', new RegExp(`^${place}.*running · 2 workers.*attached`)).waitFor();
+
+    const offer = await workbench.notification(`Attached to ${place}`);
+    await workbench.screenshot('attached');
+    await offer.getByRole('button', { name: 'Use for Runs' }).click();
+    await workbench.lens(`Run with ${place} (attached)`).first().click();
+    await workbench.row('Runs', /^plain_dask.*completed/).waitFor({ timeout: 60_000 });
+
+    // What a workspace remembers is kept by the browser.
+    await workbench.page.reload();
+    await workbench.ready();
+    await workbench.openSidebar();
+    const row = workbench.row(
+      'Clusters',
+      new RegExp(`^${place}.*running · 2 workers.*attached · used for runs`),
+    );
+    await row.waitFor();
+    await workbench.press(row, 'Detach');
+    await workbench.row('Clusters', new RegExp(`^${place}`)).waitFor({ state: 'detached' });
+    await workbench
+      .lens(/Run with local$/)
+      .first()
+      .waitFor();
+
+    const client = new SchedulerClient(address);
+    assert.equal((await client.identity()).workers.length, 2);
+    client.close();
+  });
+});
