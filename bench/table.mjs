@@ -58,6 +58,16 @@ async function identity() {
   );
 }
 
+async function attach() {
+  const { results, cpuPercent } = await result('attach');
+  const figure = (f) => `${f.p50Ms.toFixed(0)} ms (${f.minMs.toFixed(0)}–${f.maxMs.toFixed(0)})`;
+  const lines = results.map((r) => row(r.protocol, figure(r.ours), figure(r.python), r.ratioP50, r.ours.n));
+  const costs = ['running', 'hung', 'gone'].map((state) => `${state} ${cpuPercent[state]} %`).join(', ');
+  const met = verdict(['running', 'hung', 'gone'].every((state) => cpuPercent[state] <= cpuPercent.aim));
+  const cost = `One attached cluster costs this much of a core: ${costs} (aim ${cpuPercent.aim} %: ${met}).`;
+  return `${table(['protocol', 'ours', 'Python client', 'ratio', 'rounds'], lines)}\n\n${cost}`;
+}
+
 async function lens() {
   const { rows, aims } = await result('lens');
   const lines = rows.map((r) =>
@@ -90,7 +100,7 @@ async function activation() {
   return table(['loading the bundle, ms', `activate, ms (aim ${aims.activateMs})`, 'windows'], lines);
 }
 
-const tables = { runs, identity, lens, activation };
+const tables = { runs, identity, attach, lens, activation };
 let text = await readFile(here('README.md'), 'utf8');
 for (const [name, make] of Object.entries(tables)) {
   const block = new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`);
