@@ -193,7 +193,7 @@ export class AttachCommands implements vscode.Disposable {
     try {
       await attachments.ready(id);
       const cluster = store.snapshot.clusters.get(id);
-      if (!cluster) return;
+      if (!cluster || store.snapshot.targetClusterId === id) return;
       const use = 'Use for Runs';
       const workers = plural(cluster.info?.workers.length ?? 0, 'worker');
       const chosen = await vscode.window.showInformationMessage(

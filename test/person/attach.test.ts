@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { copySamples } from '../../scripts/lib/testBed.mjs';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
-import { openWindow } from '../support/personSuite.ts';
+import { bed, openWindow } from '../support/personSuite.ts';
 import { type Bed, startBed } from '../support/schedulerBed.ts';
 
 describe('a cluster that is there already', function () {
@@ -47,5 +50,31 @@ describe('a cluster that is there already', function () {
     const client = new SchedulerClient(address);
     assert.equal((await client.identity()).workers.length, 2);
     client.close();
+  });
+
+  it('is an executor: its lens attaches, a wrong address is told and leads to the settings', async () => {
+    scheduler = await startBed({ version: 'latest' });
+    const folder = await copySamples(join(dirname((await bed()).workspace), 'existing'));
+    const settings = join(folder, '.vscode', 'settings.json');
+    const write = (address: string) =>
+      writeFile(
+        settings,
+        JSON.stringify({ 'flowClusters.executors': [{ name: 'prod', kind: 'existing', address }] }),
+      );
+    await mkdir(dirname(settings));
+    await write('127.0.0.1:1');
+    const workbench = await openWindow({ folder, file: 'plain_dask.py' });
+    await workbench.openSidebar();
+    await workbench.lens('Run with prod').first().click();
+    const message = await workbench.notification('Can’t connect to tcp://127.0.0.1:1: nothing listens there');
+    await message.getByRole('button', { name: 'Open Settings' }).waitFor();
+
+    await write(scheduler.address);
+    // The settings are read when the file's change is seen.
+    await workbench.runCommand('Flow Clusters: Focus on Executors View');
+    await workbench.row('Executors', new RegExp(`^prod.*existing · ${scheduler.address}`)).waitFor();
+    await workbench.lens('Run with prod').first().click();
+    await workbench.row('Runs', /^plain_dask.*completed.*prod/).waitFor({ timeout: 60_000 });
+    await workbench.row('Clusters', /^prod.*running · 2 workers.*attached/).waitFor();
   });
 });
