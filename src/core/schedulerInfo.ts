@@ -3,6 +3,23 @@ export interface WorkerTask {
   readonly key: string;
   /** The key without its unique part, as Dask groups tasks by: `transform-3f2c…` is `transform`. */
   readonly prefix: string;
+  /** The run that it is of, where the key tells. */
+  readonly run?: string;
+}
+
+/** Tasks that a worker holds, of one name and of one run as far as the keys tell. */
+export interface HeldTasks {
+  readonly prefix: string;
+  readonly run?: string;
+  readonly count: number;
+}
+
+/** Who is connected to a scheduler as a client. */
+export interface ClientList {
+  /** Their ids as Dask makes them, `Client-<uuid>`; a client may bear a name in it. */
+  readonly ids: readonly string[];
+  /** Whether there may be more: the scheduler remembers the last events only. */
+  readonly partial: boolean;
 }
 
 /** A worker as its scheduler sees it. Figures come from the worker's last heartbeat (0.5–1 s old). */
@@ -30,6 +47,8 @@ export interface WorkerInfo {
   readonly processing: number;
   /** The first few of the assigned tasks, oldest first; empty when there are too many to ask for. */
   readonly tasks: readonly WorkerTask[];
+  /** All of the assigned tasks, counted; absent when there are too many to ask for. */
+  readonly held?: readonly HeldTasks[];
   /** Address of the nanny that restarts it, if it has one. */
   readonly nanny: string | undefined;
   /** When it was last heard of, milliseconds since the epoch (the scheduler's clock). */
@@ -66,6 +85,8 @@ export interface SchedulerInfo {
   readonly workers: readonly WorkerInfo[];
   readonly prefixes: readonly TaskPrefixInfo[];
   readonly totals: SchedulerTotals;
+  /** Looked up now and then; absent before that, and where the scheduler does not tell. */
+  readonly clients?: ClientList;
 }
 
 /** Sums over workers and prefixes. */

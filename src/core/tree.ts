@@ -3,6 +3,8 @@ import { describeExecutor, plural } from './executor.ts';
 import { formatBytes, formatClock, formatDuration } from './format.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
+import { type ClusterShare, shareOf } from './share.ts';
+import { companyText, othersNodes, runShareText } from './shareRows.ts';
 import type { Snapshot } from './store.ts';
 import { doneCount, type TaskGroup } from './tasks.ts';
 import { workerRows } from './workerPages.ts';
@@ -46,15 +48,20 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
   const runs = [...snapshot.runs.values()].filter((run) => run.clusterId === cluster.id && !isOver(run));
   const { state } = cluster;
   const inUse = snapshot.targetClusterId === cluster.id;
+  const share = shareNow(cluster, snapshot, nowMs);
   const children =
     state.kind === 'running' || state.kind === 'lost'
       ? [
           schedulerNode(cluster, state.address, state.dashboard),
           workersNode(cluster),
           ...incidentNodes(cluster),
-          ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`)),
+          ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share)),
+          ...(share ? othersNodes(cluster, share) : []),
         ]
-      : [...incidentNodes(cluster), ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`))];
+      : [
+          ...incidentNodes(cluster),
+          ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share)),
+        ];
   return {
     id: cluster.id,
     key: cluster.id,
@@ -62,6 +69,7 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
     description: [
       clusterState(cluster, nowMs),
       cluster.ownership === 'owned' ? (cluster.lifetime === 'static' ? 'static' : '') : cluster.ownership,
+      share ? companyText(share) : '',
       inUse ? 'used for runs' : '',
     ]
       .filter(Boolean)
@@ -72,6 +80,11 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
     // One that starts gets children soon; one that failed gets none.
     ...((children.length > 0 || isLive(cluster)) && { children, expanded: true }),
   };
+}
+
+/** Undefined while its scheduler does not answer: what it said last holds no more. */
+function shareNow(cluster: Cluster, { runs }: Snapshot, nowMs: number): ClusterShare | undefined {
+  return cluster.state.kind === 'running' ? shareOf(cluster, runs.values(), nowMs) : undefined;
 }
 
 function clusterState(cluster: Cluster, nowMs: number): string {
@@ -237,12 +250,23 @@ function memory(bytes: number, limitBytes: number): string {
 
 /** The rows of the view "Runs": newest first. */
 export function runNodes(snapshot: Snapshot, nowMs: number): TreeNode[] {
+  const shares = new Map(
+    [...snapshot.clusters.values()].map((cluster) => [cluster.id, shareNow(cluster, snapshot, nowMs)]),
+  );
   return [...snapshot.runs.values()]
     .reverse()
-    .map((run) => runNode(run, snapshot.clusters.get(run.clusterId), nowMs, 'runs/'));
+    .map((run) =>
+      runNode(run, snapshot.clusters.get(run.clusterId), nowMs, 'runs/', shares.get(run.clusterId)),
+    );
 }
 
-function runNode(run: Run, cluster: Cluster | undefined, nowMs: number, idPrefix: string): TreeNode {
+function runNode(
+  run: Run,
+  cluster: Cluster | undefined,
+  nowMs: number,
+  idPrefix: string,
+  share: ClusterShare | undefined,
+): TreeNode {
   const { state } = run;
   const groups = run.tasks.map((group) => groupNode(run, group, idPrefix));
   const over = isOver(run);
@@ -250,7 +274,7 @@ function runNode(run: Run, cluster: Cluster | undefined, nowMs: number, idPrefix
     id: `${idPrefix}${run.id}`,
     key: run.id,
     label: run.flow.name,
-    description: runDescription(run, nowMs, cluster),
+    description: runDescription(run, nowMs, cluster, share),
     tooltip: runTooltip(run),
     ...runIcon(run),
     context: `run.${over ? 'over' : 'live'}.${state.kind}`,
@@ -263,8 +287,9 @@ function runNode(run: Run, cluster: Cluster | undefined, nowMs: number, idPrefix
 /**
  * `running 14/20 · 00:12`, `completed · 20 tasks · 00:31 · laptop · 10:41`.
  * @param cluster what a queued run waits for, if it is known
+ * @param share who else uses the cluster, for a run that is to say what it has of it
  */
-export function runDescription(run: Run, nowMs: number, cluster?: Cluster): string {
+export function runDescription(run: Run, nowMs: number, cluster?: Cluster, share?: ClusterShare): string {
   const { state, tasks } = run;
   const total = tasks.reduce((sum, group) => sum + group.total, 0);
   const done = tasks.reduce((sum, group) => sum + doneCount(group), 0);
@@ -275,7 +300,12 @@ export function runDescription(run: Run, nowMs: number, cluster?: Cluster): stri
   const reason = 'failure' in state ? firstLine(state.failure.message) : '';
   const parts = {
     queued: ['queued', queuedStage(run, cluster), formatDuration(nowMs - run.createdMs)],
-    running: [`running${progress}`, state.kind === 'running' ? inWords(state.stage ?? '') : '', time],
+    running: [
+      `running${progress}`,
+      state.kind === 'running' ? inWords(state.stage ?? '') : '',
+      cluster && share ? runShareText(run, cluster, share) : '',
+      time,
+    ],
     cancelling: [`cancelling${progress}`, 'active tasks finish', time],
     completed: ['completed', total > 0 ? plural(total, 'task') : '', time, run.executor, ended],
     failed: ['failed', reason, time, run.executor, ended],

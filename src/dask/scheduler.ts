@@ -6,7 +6,7 @@ import { asArray, asNumber, asRecord, asText } from './fields.ts';
 import { readIdentity, type SchedulerIdentity, serverType } from './identity.ts';
 import type { Limit } from './limit.ts';
 import { Rpc, type RpcOptions } from './rpc.ts';
-import { taskKeyText, taskPrefix } from './taskKey.ts';
+import { taskKeyText, taskPrefix, taskRun } from './taskKey.ts';
 
 /**
  * All that this client ever asks of a scheduler. Every answer is plain msgpack on 2022.5 to 2026.8.
@@ -105,7 +105,10 @@ export class SchedulerClient {
   /** Tasks assigned to each worker, by its address. Costs as much as there are tasks. */
   async processing(options?: CallOptions): Promise<ReadonlyMap<string, readonly WorkerTask[]>> {
     const reply = asRecord(await this.#call('processing', {}, options));
-    const read = (key: unknown) => ({ key: taskKeyText(key), prefix: taskPrefix(key) });
+    const read = (key: unknown) => {
+      const run = taskRun(key);
+      return { key: taskKeyText(key), prefix: taskPrefix(key), ...(run !== undefined && { run }) };
+    };
     return new Map(Object.entries(reply).map(([worker, keys]) => [worker, asArray(keys).map(read)]));
   }
 

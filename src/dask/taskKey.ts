@@ -29,3 +29,11 @@ export function taskKeyText(key: unknown): string {
     return `(${key.map((part) => (typeof part === 'string' ? `'${part}'` : String(part))).join(', ')})`;
   return String(key);
 }
+
+/**
+ * The run that a task is of, by the mark that our runner puts into the keys of Prefect's tasks
+ * (python/flow_clusters/runner/watch.py: `mark_keys`). Undefined for all others.
+ */
+export function taskRun(key: unknown): string | undefined {
+  return typeof key === 'string' ? /-fcrun\.(\w+)-/.exec(key)?.[1] : undefined;
+}

@@ -1,9 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../core/errors.ts';
-import type { SchedulerInfo, TaskCounts, WorkerInfo, WorkerTask } from '../core/schedulerInfo.ts';
+import type {
+  ClientList,
+  HeldTasks,
+  SchedulerInfo,
+  TaskCounts,
+  WorkerInfo,
+  WorkerTask,
+} from '../core/schedulerInfo.ts';
 import type { Security } from '../core/security.ts';
+import { ClientLog } from './clientLog.ts';
 import { ConnectError } from './failures.ts';
 import type { SchedulerIdentity } from './identity.ts';
+import { RemoteError } from './rpc.ts';
 import { SchedulerClient } from './scheduler.ts';
 
 export interface SchedulerListener {
@@ -26,6 +35,8 @@ const maxRetryMs = 5000;
 /** With more assigned tasks than this their names are not asked for: the answer grows with their number. */
 const maxNamedTasks = 5000;
 const tasksPerWorker = 8;
+/** Clients come and go seldom, and what tells of them may be long. */
+const clientsIntervalMs = 5000;
 
 /**
  * Keeps looking at a scheduler until disposed of: one cheap look at a time, on one connection. After a loss
@@ -47,7 +58,10 @@ class Watch {
   readonly #listener: SchedulerListener;
   readonly #intervalMs: number;
   readonly #stop = new AbortController();
-  #version: { readonly id: string; readonly text: string } | undefined;
+  /** What holds for the life of a scheduler. */
+  #known: { readonly id: string; readonly version: string; readonly clients: ClientLog } | undefined;
+  #clients: ClientList | undefined;
+  #clientsDueMs = 0;
 
   constructor(address: string, listener: SchedulerListener, options: WatchOptions) {
     this.#client = new SchedulerClient(address, {
@@ -89,19 +103,21 @@ class Watch {
 
   async #look(): Promise<SchedulerInfo> {
     const identity = await this.#client.identity();
-    if (this.#version?.id !== identity.id) {
-      this.#version = { id: identity.id, text: (await this.#client.versions()).distributed };
+    if (this.#known?.id !== identity.id) {
+      const version = (await this.#client.versions()).distributed;
+      this.#known = { id: identity.id, version, clients: new ClientLog() };
+      this.#clientsDueMs = 0;
     }
+    const clients = await this.#lookForClients(this.#known.clients, identity);
     const prefixes = await this.#client.taskPrefixStates();
     const tasks = sumOf(prefixes);
-    const named = tasks.processing > 0 && tasks.processing <= maxNamedTasks;
-    const processing = named ? await this.#client.processing() : undefined;
+    const processing = await this.#lookForTasks(tasks.processing);
     return {
       address: this.#client.address,
       id: identity.id,
       dashboardPort: identity.dashboardPort,
       startedAtMs: identity.startedAtMs,
-      version: this.#version.text || undefined,
+      version: this.#known.version || undefined,
       workers: withTasks(identity, processing),
       prefixes,
       totals: {
@@ -110,7 +126,33 @@ class Watch {
         memoryLimitBytes: sum(identity.workers, (worker) => worker.memoryLimitBytes),
         tasks,
       },
+      ...(clients && { clients }),
     };
+  }
+
+  /** Which tasks each worker has, if that can be had at little cost. */
+  async #lookForTasks(count: number): Promise<ReadonlyMap<string, readonly WorkerTask[]> | undefined> {
+    if (count === 0) return new Map();
+    return count <= maxNamedTasks ? await this.#client.processing() : undefined;
+  }
+
+  async #lookForClients(log: ClientLog, { workers }: SchedulerIdentity): Promise<ClientList | undefined> {
+    const started = performance.now();
+    if (started < this.#clientsDueMs) return this.#clients;
+    try {
+      const events = await this.#client.events('all');
+      this.#clients = log.update(
+        events,
+        workers.map(({ address }) => address),
+      );
+    } catch (error) {
+      // Some settings forbid it: then nobody knows.
+      if (!(error instanceof RemoteError)) throw error;
+      this.#clients = undefined;
+    }
+    const tookMs = performance.now() - started;
+    this.#clientsDueMs = started + Math.max(clientsIntervalMs, 100 * tookMs);
+    return this.#clients;
   }
 
   /** An error of the listener's must not end the watch, nor be taken for a loss. */
@@ -143,8 +185,19 @@ function withTasks(
       // Without the list, the worker's own count of what it has is the nearest.
       processing: processing === undefined ? worker.executing + worker.ready : tasks.length,
       tasks: tasks.slice(0, tasksPerWorker),
+      ...(processing && { held: counted(tasks) }),
     };
   });
+}
+
+function counted(tasks: readonly WorkerTask[]): HeldTasks[] {
+  const held = new Map<string, HeldTasks>();
+  for (const { prefix, run } of tasks) {
+    const key = `${run ?? ''} ${prefix}`;
+    const count = (held.get(key)?.count ?? 0) + 1;
+    held.set(key, { prefix, ...(run !== undefined && { run }), count });
+  }
+  return [...held.values()];
 }
 
 function sumOf(prefixes: readonly TaskCounts[]): TaskCounts {

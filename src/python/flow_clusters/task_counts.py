@@ -1,8 +1,12 @@
 """Counts the tasks of plain Dask runs on a cluster of ours, exactly: it sits in the scheduler."""
 
 import re
+from collections import Counter
+from heapq import nsmallest
+from itertools import islice
 
 EMIT_SECONDS = 0.2
+LOOKED_AT = 1000  # of the tasks that one worker holds
 _TAG = re.compile(r"fcrun-(\w+)-")
 _ENDS = {"memory": "completed", "erred": "failed"}
 
@@ -31,6 +35,8 @@ def _plugin_class():
             self._runs = {}  # run -> group -> state -> count
             self._tasks = {}  # key -> [run, group, state]
             self._changed = set()
+            self._said = {}  # run -> what was said last
+            self._freed = False
             self._waiting = False
 
         def update_graph(self, scheduler, client=None, tasks=(), **kwargs):
@@ -43,6 +49,9 @@ def _plugin_class():
         def transition(self, key, start, finish, *args, **kwargs):
             task = self._tasks.get(key)
             if task is None:
+                if start == "processing" and self._runs:
+                    self._freed = True  # a thread, for which one of ours may have waited
+                    self._emit_soon()
                 return
             if finish == "forgotten":
                 del self._tasks[key]  # its count stays; the same key again is another task
@@ -82,16 +91,33 @@ def _plugin_class():
         def _emit(self):
             self._waiting = False
             changed, self._changed = self._changed, set()
+            if self._freed:
+                self._freed = False
+                changed.update(
+                    run for run, groups in self._runs.items() if any(c.get("running") for c in groups.values())
+                )
+            turns = self._turns()
             for run in changed:
-                self._say(run=run, groups=self._at_work(self._runs[run]))
+                shown = self._at_work(run, self._runs[run], turns)
+                if shown != self._said.get(run):
+                    self._said[run] = shown
+                    self._say(run=run, groups=shown)
 
-        def _at_work(self, groups):
-            """A worker is handed more than it has threads for: what cannot be running is shown as submitted."""
-            free = sum(w.nthreads for w in self._scheduler.workers.values())
+        def _turns(self):
+            """A worker is handed more than it has threads for, and of that does what comes first by priority."""
+            turns = Counter()
+            for worker in self._scheduler.workers.values():
+                held = islice(worker.processing, LOOKED_AT)
+                for ts in nsmallest(worker.nthreads, held, key=lambda ts: ts.priority or ()):
+                    run, group, _ = self._tasks.get(ts.key, (None, None, None))
+                    turns[run, group] += 1
+            return turns
+
+        def _at_work(self, run, groups, turns):
+            """What cannot be running is shown as submitted."""
             shown = {}
             for group, counts in groups.items():
-                running = min(counts.get("running", 0), free)
-                free -= running
+                running = min(counts.get("running", 0), turns[run, group])
                 waiting = counts.get("submitted", 0) + counts.get("running", 0) - running
                 shown[group] = {k: n for k, n in dict(counts, running=running, submitted=waiting).items() if n}
             return shown

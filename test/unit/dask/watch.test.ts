@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events';
 import { mock } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SchedulerInfo } from '../../../src/core/schedulerInfo.ts';
+import { ClientLog } from '../../../src/dask/clientLog.ts';
 import { SchedulerClient } from '../../../src/dask/scheduler.ts';
 import { taskPrefix } from '../../../src/dask/taskKey.ts';
 import { watchScheduler } from '../../../src/dask/watch.ts';
@@ -37,7 +38,17 @@ const answers: Record<string, unknown> = {
   },
   versions: { host: {}, packages: { python: '3.11.7.final.0', distributed: '2024.8.2', numpy: null } },
   get_task_prefix_states: { nap: { memory: 1, erred: 2, released: 3, processing: 4, waiting: 5 } },
-  processing: { 'tcp://127.0.0.1:1': ['nap-1', ['sum-ab12', 0]], 'tcp://127.0.0.1:2': [] },
+  processing: {
+    'tcp://127.0.0.1:1': ['nap-1', ['sum-ab12', 0], 'nap-fcrun.r1a2-7f', 'nap-fcrun.r1a2-80'],
+    'tcp://127.0.0.1:2': [],
+  },
+  events: [
+    [10.6, { action: 'add-worker', worker: 'tcp://127.0.0.1:1' }],
+    [10.7, { action: 'add-worker', worker: 'tcp://127.0.0.1:2' }],
+    [11.5, { action: 'add-client', client: 'Client-a' }],
+    [12.5, { action: 'add-client', client: 'Client-b' }],
+    [13.5, { action: 'remove-client', client: 'Client-a' }],
+  ],
 };
 const behave: Behave = (peer, message) => peer.send(answers[String(message.op)] ?? null);
 
@@ -99,10 +110,17 @@ describe('watching a scheduler', () => {
           ready: 3,
           inMemory: 7,
           nanny: 'tcp://127.0.0.1:11',
-          processing: 2,
+          processing: 4,
           tasks: [
             { key: 'nap-1', prefix: 'nap' },
             { key: "('sum-ab12', 0)", prefix: 'sum' },
+            { key: 'nap-fcrun.r1a2-7f', prefix: 'nap', run: 'r1a2' },
+            { key: 'nap-fcrun.r1a2-80', prefix: 'nap', run: 'r1a2' },
+          ],
+          held: [
+            { prefix: 'nap', count: 1 },
+            { prefix: 'sum', count: 1 },
+            { prefix: 'nap', run: 'r1a2', count: 2 },
           ],
         },
         {
@@ -117,6 +135,7 @@ describe('watching a scheduler', () => {
           nanny: undefined,
           processing: 0,
           tasks: [],
+          held: [],
         },
       ],
       prefixes: [{ name: 'nap', memory: 1, erred: 2, released: 3, processing: 4, waiting: 5 }],
@@ -126,6 +145,7 @@ describe('watching a scheduler', () => {
         memoryLimitBytes: 2000,
         tasks: { memory: 1, erred: 2, released: 3, processing: 4, waiting: 5 },
       },
+      clients: { ids: ['Client-b'], partial: false },
     });
   });
 
@@ -134,12 +154,13 @@ describe('watching a scheduler', () => {
     watch(fake.address);
     await until(() => infos.length >= 3);
     assert.deepEqual([...new Set(fake.ops)].sort(), [
+      'events',
       'get_task_prefix_states',
       'identity',
       'processing',
       'versions',
     ]);
-    assert.equal(fake.ops.filter((op) => op === 'versions').length, 1);
+    for (const rare of ['versions', 'events']) assert.equal(fake.ops.filter((op) => op === rare).length, 1);
     assert.equal(fake.open.size, 1);
   });
 
@@ -158,6 +179,27 @@ describe('watching a scheduler', () => {
         [3, 0],
       ],
     );
+  });
+
+  it('does not ask for names when there are none, nor know clients when that is forbidden', async () => {
+    const forbidden = { status: 'uncaught-error', exception_text: 'it has been explicitly disallowed' };
+    fake = await startFake((peer, message) => {
+      if (message.op === 'get_task_prefix_states') peer.send({ nap: { processing: 0 } });
+      else if (message.op === 'events') peer.send(forbidden);
+      else behave(peer, message);
+    });
+    watch(fake.address);
+    await until(() => infos.length >= 3);
+    assert.ok(!fake.ops.includes('processing'));
+    assert.equal(infos[2]?.clients, undefined);
+    assert.deepEqual(
+      infos[2]?.workers.map(({ processing, held }) => [processing, held]),
+      [
+        [0, []],
+        [0, []],
+      ],
+    );
+    assert.deepEqual(losses, []);
   });
 
   it('tells of a loss once, with its reason, and comes back by itself', async () => {
@@ -248,6 +290,48 @@ describe('watching a scheduler', () => {
       (name) => !/^(constructor|close)$/.test(name),
     );
     assert.equal(methods.length, new Set(fake.ops).size, 'a verb is missing here');
+  });
+});
+
+describe('clients of a scheduler', () => {
+  const event = (timeMs: number, action: string, who: string) => ({
+    timeMs,
+    message: { action, [action.split('-')[1] ?? '']: who },
+  });
+  const worker = 'tcp://127.0.0.1:1';
+  const came = event(1, 'add-worker', worker);
+
+  it('are those that came and have not gone', () => {
+    const log = new ClientLog();
+    const first = [came, event(2, 'add-client', 'a'), event(3, 'add-client', 'b')];
+    assert.deepEqual(log.update(first, [worker]), { ids: ['a', 'b'], partial: false });
+    const next = [...first, event(4, 'remove-client', 'a'), event(5, 'add-client', 'c')];
+    assert.deepEqual(log.update(next, [worker]), { ids: ['b', 'c'], partial: false });
+    assert.deepEqual(log.update(next, [worker]), { ids: ['b', 'c'], partial: false });
+  });
+
+  it('are kept when the scheduler has forgotten their coming, and may be more when it had forgotten before', () => {
+    const log = new ClientLog();
+    log.update([came, event(2, 'add-client', 'a')], [worker]);
+    const later = [event(2, 'add-client', 'a'), event(3, 'add-client', 'b')];
+    assert.deepEqual(log.update(later, [worker]), { ids: ['a', 'b'], partial: false });
+    assert.deepEqual(log.update([event(9, 'add-client', 'c')], [worker]), {
+      ids: ['a', 'b', 'c'],
+      partial: true,
+    });
+    assert.deepEqual(new ClientLog().update(later, [worker]), { ids: ['a', 'b'], partial: true });
+    const young = new ClientLog();
+    assert.deepEqual(young.update([], []), { ids: [], partial: false });
+    assert.deepEqual(young.update([came, event(2, 'add-client', 'a')], [worker]), {
+      ids: ['a'],
+      partial: false,
+    });
+  });
+
+  it('are read from whatever comes', () => {
+    const odd = [undefined, null, 5, { action: 'add-client' }, { action: 'add-client', client: {} }];
+    const events = odd.map((message, i) => ({ timeMs: i, message }));
+    assert.deepEqual(new ClientLog().update(events, []), { ids: [], partial: false });
   });
 });
 

@@ -75,7 +75,7 @@ class _Session:
             address=self._address,
             watch_worker_status=False,
             # Prefect waits for active tasks on its way out, and finds them only through a default client.
-            client_kwargs={"set_as_default": True},
+            client_kwargs={"set_as_default": True, "name": self._watch.client_name},
         )
         handlers = [*(kwargs.pop("task_runner_state_handlers", None) or []), handler]
         self._run.channel.when_stopped(self._stop)

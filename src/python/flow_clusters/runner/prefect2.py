@@ -38,10 +38,10 @@ def _make_runner(session, flow):
             await super().submit(key, partial(observed, **call.keywords))
             session.submitted(task_run_id, task.name, task_run.name, self._dask_futures[key])
 
-    options = {}
+    options = {"name": session.watch.client_name}
     if isinstance(flow.task_runner, DaskTaskRunner):
-        options = {"client_kwargs": flow.task_runner.client_kwargs}
-    return Runner(address=session.address, **options)
+        options.update(flow.task_runner.client_kwargs)
+    return Runner(address=session.address, client_kwargs=options)
 
 
 async def _before_close(session):

@@ -73,6 +73,7 @@ def _make_runner(session, flow):
     options = {"set_as_default": False}
     if isinstance(flow.task_runner, DaskTaskRunner):
         options = flow.task_runner.client_kwargs
+    options = {"name": session.watch.client_name, **options}
     early = concurrent.futures.Future()
     threading.Thread(target=_fulfil, args=(early, connect), daemon=True).start()
     taken = []

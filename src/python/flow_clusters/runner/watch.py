@@ -1,9 +1,11 @@
 """The runner's own use of a Dask client: hears task events, holds the gate that stops tasks from beginning."""
 
 import asyncio
+import functools
 import inspect
 import socket
 import time
+import uuid
 
 REACH_SECONDS = 5
 
@@ -14,6 +16,7 @@ class Watch:
     def __init__(self, run):
         self._run = run
         self.topic = "flow-clusters-" + run.spec["run"]
+        self.client_name = "fcflow-" + run.spec["run"]  # who looks at the scheduler's clients knows ours by it
         self.client = None
         self._gate = None
         self._loop = None  # of an asynchronous client
@@ -22,6 +25,7 @@ class Watch:
         from distributed import Event
 
         self.client = client
+        mark_keys(client, self._run.spec["run"])
         self._gate = Event(self.topic, client=client)
         self._gate.set()
         client.subscribe_topic(self.topic, self._hear)
@@ -31,6 +35,7 @@ class Watch:
         from distributed import Event
 
         self.client = client
+        mark_keys(client, self._run.spec["run"])
         self._loop = asyncio.get_running_loop()
         self._gate = Event(self.topic, client=client)
         await self._gate.set()
@@ -60,6 +65,26 @@ class Watch:
                 fields.setdefault("message", "%s: %s" % (trouble["type"], trouble["error"]))
             self._run.failures.append(failure)
         self._run.channel.task(**fields)
+
+
+def mark_keys(client, run):
+    """Puts the run into the keys of its tasks, behind their name: the scheduler's list then tells whose each one is."""
+    from dask.utils import funcname, key_split
+
+    submit = client.submit
+    mark = "fcrun." + run
+
+    @functools.wraps(submit)
+    def marked(func, *args, key=None, **kwargs):
+        if key is None:
+            key = "%s-%s-%s" % (getattr(func, "name", None) or funcname(func), mark, uuid.uuid4().hex)
+        elif isinstance(key, str):
+            name = key_split(key)
+            rest = key[len(name) + 1 :] if key.startswith(name + "-") else key
+            key = "%s-%s-%s" % (name, mark, rest)
+        return submit(func, *args, key=key, **kwargs)
+
+    client.submit = marked
 
 
 def reach(address):
