@@ -27,6 +27,17 @@ export function runShareText(run: Run, { info }: Cluster, share: ClusterShare): 
   return share.shared ? `${used} of ${plural(share.threads, 'thread')}` : '';
 }
 
+/** `Shares prod with 1 other run, 3 others: has 3 of 8 threads for 17 tasks to be done, others have 5.` */
+export function runShareTooltip(run: Run, { name }: Cluster, share: ClusterShare): string {
+  const used = share.runs.get(run.id);
+  if (used === undefined || !share.shared) return '';
+  const { others } = share;
+  const company = [share.runs.size > 1 ? plural(share.runs.size - 1, 'other run') : '', othersText(others)];
+  const theirs = others.threads > 0 ? `, others have ${others.about ? 'about ' : ''}${others.threads}` : '';
+  const left = plural(tasksLeft(run), 'task');
+  return `Shares ${name} with ${company.filter(Boolean).join(', ') || 'others'}: has ${used} of ${plural(share.threads, 'thread')} for ${left} to be done${theirs}.`;
+}
+
 function waitText(run: Run, workers: readonly WorkerInfo[], { threads, busy, others }: ClusterShare): string {
   if (workers.length === 0) return 'waits for a worker: there is none';
   if (!workers.some(takesTasks)) return `waits for a worker: ${statusText(workers)}`;

@@ -4,7 +4,7 @@ import { formatBytes, formatClock, formatDuration } from './format.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
 import { type ClusterShare, shareOf } from './share.ts';
-import { companyText, othersNodes, runShareText } from './shareRows.ts';
+import { companyText, othersNodes, runShareText, runShareTooltip } from './shareRows.ts';
 import type { Snapshot } from './store.ts';
 import { doneCount, type TaskGroup } from './tasks.ts';
 import { workerRows } from './workerPages.ts';
@@ -275,7 +275,9 @@ function runNode(
     key: run.id,
     label: run.flow.name,
     description: runDescription(run, nowMs, cluster, share),
-    tooltip: runTooltip(run),
+    tooltip: [runTooltip(run), cluster && share ? runShareTooltip(run, cluster, share) : '']
+      .filter(Boolean)
+      .join('\n'),
     ...runIcon(run),
     context: `run.${over ? 'over' : 'live'}.${state.kind}`,
     opens: 'run',

@@ -4,7 +4,7 @@ import type { Cluster } from '../../../src/core/cluster.ts';
 import type { Run, RunState } from '../../../src/core/run.ts';
 import type { HeldTasks, SchedulerInfo, WorkerInfo } from '../../../src/core/schedulerInfo.ts';
 import { type ClusterShare, shareOf } from '../../../src/core/share.ts';
-import { companyText, othersNodes, runShareText } from '../../../src/core/shareRows.ts';
+import { companyText, othersNodes, runShareText, runShareTooltip } from '../../../src/core/shareRows.ts';
 import type { TaskState } from '../../../src/core/tasks.ts';
 import { aCluster, aRun, aWorker, infoOf } from './samples.ts';
 
@@ -55,6 +55,7 @@ function look({ workers, runs = [], info = {}, cluster: other = {} }: Look) {
     share,
     company: companyText(share),
     runs: runs.map((one) => runShareText(one, shown, share)),
+    tooltips: runs.map((one) => runShareTooltip(one, shown, share)),
     others: othersNodes(shown, share).map(({ description }) => description),
     tooltip: othersNodes(shown, share)[0]?.tooltip ?? '',
   };
@@ -65,7 +66,7 @@ const clients = (...ids: string[]) => ({ clients: { ids, partial: false } });
 describe('who uses a cluster', () => {
   it('is nobody else while there is one run, and then nothing is said', () => {
     const seen = look({ workers: [worker(0, ['r1:load 3'])], runs: [run('r1', { load: { running: 3 } })] });
-    assert.deepEqual([seen.company, seen.runs, seen.others], ['', [''], []]);
+    assert.deepEqual([seen.company, seen.runs, seen.others, seen.tooltips], ['', [''], [], ['']]);
   });
 
   it('is told by the keys of the tasks, even where others run tasks of the same name', () => {
@@ -78,6 +79,9 @@ describe('who uses a cluster', () => {
     assert.deepEqual(seen.runs, ['3 of 8 threads']);
     assert.deepEqual(seen.others, ['5 of 8 threads · nap, load · 2 clients']);
     assert.match(seen.tooltip, /nap: 3 tasks with workers\nload: 2 tasks with workers$/);
+    assert.deepEqual(seen.tooltips, [
+      'Shares laptop with 2 others: has 3 of 8 threads for 8 tasks to be done, others have 5.',
+    ]);
   });
 
   it('is told for several runs, each with its own threads', () => {
@@ -87,6 +91,10 @@ describe('who uses a cluster', () => {
     assert.deepEqual(seen.runs, ['3 of 8 threads', '1 of 8 threads']);
     assert.deepEqual(seen.others, []);
     assert.equal(seen.share.busy, 4);
+    assert.equal(
+      seen.tooltips[1],
+      'Shares laptop with 1 other run: has 1 of 8 threads for 1 task to be done.',
+    );
   });
 
   it('is told for plain scripts by the names of their tasks', () => {
