@@ -2,6 +2,9 @@ import type { ClientList } from '../core/schedulerInfo.ts';
 import { asRecord, asText } from './fields.ts';
 import type { SchedulerEvent } from './scheduler.ts';
 
+/** More than that no cluster has: a scheduler that tells of more must not fill the memory. */
+const maxClients = 10_000;
+
 /**
  * Who is connected, by what a scheduler remembers of its clients and workers coming and going (its topic `all`).
  * It remembers the last events only, 1,000 in recent versions: what is seen once is kept here.
@@ -24,11 +27,16 @@ export class ClientLog {
       if (readToMs !== undefined && timeMs <= readToMs) continue;
       const { action, client } = asRecord(message);
       const id = asText(client);
-      if (id !== undefined && action === 'add-client') this.#ids.add(id);
+      if (id !== undefined && action === 'add-client') this.#add(id);
       if (id !== undefined && action === 'remove-client') this.#ids.delete(id);
       this.#readToMs = timeMs;
     }
     return { ids: [...this.#ids], partial: this.#partial };
+  }
+
+  #add(id: string): void {
+    if (this.#ids.size < maxClients) this.#ids.add(id);
+    else this.#partial = true;
   }
 }
 

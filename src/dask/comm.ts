@@ -13,6 +13,8 @@ const greeting = { compression: null, python: [3, 11, 0], 'pickle-protocol': 4 }
 
 /** How long `close` may take to send what is written. */
 const flushMs = 1000;
+/** A peer that lets more than that lie does not read: all that we ever have to say is far less. */
+const maxUnsentBytes = 1024 * 1024;
 
 /**
  * A channel of messages to a Dask server, after the handshake. Holds at most what one piece from the
@@ -70,6 +72,7 @@ export class Comm {
   write(message: unknown): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#transport.send(encodeMessage(message));
+    if (this.#transport.unsentBytes > maxUnsentBytes) this.#break(new Error('the peer does not read'));
   }
 
   /**

@@ -5,7 +5,8 @@ export interface FrameLimits {
   readonly maxMessageBytes: number;
 }
 
-export const defaultLimits: FrameLimits = { maxFrames: 1 << 16, maxMessageBytes: 256 * 1024 * 1024 };
+/** The largest answers that we ask for, of clusters of 10,000 workers or 100,000 events, have some 10 MiB. */
+export const defaultLimits: FrameLimits = { maxFrames: 1 << 16, maxMessageBytes: 64 * 1024 * 1024 };
 
 /** The bytes can't be Dask's. `http`: they look like a web server's answer. */
 export class FrameError extends Error {

@@ -1,4 +1,6 @@
 const MAX_DEPTH = 128;
+/** An item may be one byte on the wire and a hundred in memory. A cluster of 10,000 workers has a million of them. */
+const MAX_ITEMS = 2_000_000;
 
 /** What follows a type byte: this many bytes that hold a length, this many that are skipped, or items. */
 type Kind = 'bytes' | 'array' | 'map';
@@ -45,7 +47,7 @@ const fixed: Readonly<Record<number, number>> = {
 /**
  * Looks over msgpack data before it is decoded. A decoder makes room for what a header announces, so that
  * a few nested headers can ask for more memory than there is: here all that is announced must fit into
- * the bytes that are there, and nesting is limited.
+ * the bytes that are there, and nesting and the number of items are limited.
  * @throws Error if it does not
  */
 export function checkShape(bytes: Uint8Array): void {
@@ -53,12 +55,15 @@ export function checkShape(bytes: Uint8Array): void {
   /** Items to come, for each open array or map. */
   const open: number[] = [];
   let expected = 1;
+  let seen = 0;
   let offset = 0;
   while (expected > 0) {
     if (expected > bytes.length - offset) throw new Error('msgpack data ends too early');
     const { size, items } = readHeader(view, offset);
     offset += size;
     expected += items - 1;
+    seen += 1;
+    if (seen > MAX_ITEMS) throw new Error(`msgpack data of more than ${MAX_ITEMS} items`);
     if (items > 0) open.push(items);
     else closeFinished(open);
     if (open.length > MAX_DEPTH) throw new Error(`msgpack data nested deeper than ${MAX_DEPTH}`);

@@ -19,6 +19,8 @@ export interface Transport {
   /** For what arrives here. */
   readonly framing: Framing;
   send(frames: readonly Uint8Array[]): void;
+  /** What the peer has not taken yet. */
+  readonly unsentBytes: number;
   /** Stops and resumes reading from the network, so that a peer can't fill our memory. */
   pause(): void;
   resume(): void;
@@ -78,6 +80,9 @@ function overSocket(socket: Socket, events: TransportEvents): Transport {
   return {
     framing: new StreamFraming(),
     send: (frames) => void socket.write(encodeStream(frames)),
+    get unsentBytes() {
+      return socket.writableLength;
+    },
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
     close: () => socket.destroySoon(),
@@ -112,6 +117,9 @@ function overWebSocket(address: Address, security: Security | undefined, events:
     framing: new WebSocketFraming(),
     send: (frames) => {
       for (const message of encodeWebSocket(frames)) socket.send(message);
+    },
+    get unsentBytes() {
+      return socket.bufferedAmount;
     },
     pause: () => socket.pause(),
     resume: () => socket.resume(),

@@ -186,6 +186,38 @@ for (const version of daskVersions) {
       await until(() => losses.find((reason) => /was closed|nothing listens/.test(reason)));
     });
 
+    it('is never asked for worker status, which is its owner’s, by anything we do', async () => {
+      const { bed, client } = await start({ workers: 1 });
+      const called = async () => (await bed.call('called')) as string[];
+      const before = new Set(await called());
+      let seen = 0;
+      const onInfo = () => {
+        seen += 1;
+      };
+      const watch = watchScheduler(bed.address, { onInfo, onLost: assert.fail }, { intervalMs: 20 });
+      closers.push(() => watch.dispose());
+      await until(() => seen >= 3);
+      const stream = await ClientStream.open(bed.address, { onEvent: () => undefined, onLost: assert.fail });
+      stream.subscribe('all');
+      closers.push(() => stream.close());
+      for (const verb of [
+        () => client.callStack(),
+        () => client.schedulerLogs(),
+        () => client.workerLogs(),
+        () => client.adaptiveTarget(),
+        () => client.workersToClose(),
+        () => client.retireWorkers([]),
+      ]) {
+        await verb();
+      }
+      const ours = await until(async () => {
+        const list = (await called()).filter((op) => !before.has(op));
+        return list.includes('subscribe-topic') ? list : undefined;
+      });
+      assert.ok(ours.includes('call_stack') && ours.includes('events'), String(ours));
+      assert.ok(!(await called()).includes('subscribe_worker_status'));
+    });
+
     it('retires workers, and says which it kept', async () => {
       const { client } = await start();
       const [first] = (await client.identity()).workers;

@@ -19,6 +19,18 @@ from distributed.security import Security
 held = []
 
 
+class Recorded(dict):
+    """Handlers by the operation that calls them; remembers which were called."""
+
+    def __init__(self, handlers):
+        super().__init__(handlers)
+        self.called = set()
+
+    def __getitem__(self, op):
+        self.called.add(op)
+        return super().__getitem__(op)
+
+
 def nap(seconds):
     time.sleep(seconds)
     return seconds
@@ -45,6 +57,8 @@ async def serve_calls(client, scheduler):
             from dask.utils import key_split
 
             answer = [key_split(tuple(key) if isinstance(key, list) else key) for key in args[0]]
+        elif op == "called":
+            answer = sorted(scheduler.handlers.called | scheduler.stream_handlers.called)
         print(json.dumps(answer), flush=True)
 
 
@@ -66,6 +80,8 @@ async def main(options):
         dashboard_address=(options.host.strip("[]"), 0),
         **security,
     ) as scheduler:
+        scheduler.handlers = Recorded(scheduler.handlers)
+        scheduler.stream_handlers = Recorded(scheduler.stream_handlers)
         workers = [
             kind(scheduler.address, nthreads=1, name=f"w{i}", dashboard_address=":0", **security)
             for i in range(options.workers)

@@ -1,44 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { decodeMessage, encodeMessage } from '../../../src/dask/codec.ts';
+import { decodeMessage } from '../../../src/dask/codec.ts';
 import { encodeStream, FrameError, StreamFraming } from '../../../src/dask/frames.ts';
 import { readIdentity } from '../../../src/dask/identity.ts';
+import { chosenSeed, mutate, random, recorded } from '../../support/fuzzing.ts';
 
-/** `FLOW_CLUSTERS_FUZZ=1000000` looks longer. */
-const rounds = Number(process.env.FLOW_CLUSTERS_FUZZ ?? 20_000);
-
-const samples: unknown[] = [
-  { compression: null, python: [3, 11, 7], 'pickle-protocol': 5 },
-  {
-    type: 'Scheduler',
-    id: 'Scheduler-9f',
-    services: { dashboard: 8787 },
-    started: 1.5e9,
-    workers: {
-      'tcp://127.0.0.1:1': {
-        name: 'w0',
-        nthreads: 1,
-        memory_limit: 2 ** 34,
-        metrics: {
-          cpu: 2.5,
-          memory: 5e7,
-          task_counts: { executing: 1 },
-          bandwidth: { total: 1e8, workers: {} },
-        },
-        nanny: null,
-      },
-    },
-  },
-  {
-    status: 'uncaught-error',
-    exception: Uint8Array.of(128, 4),
-    exception_text: 'x',
-    traceback: { __Pickled__: 1 },
-  },
-  [{ op: 'event', topic: 'all', event: [1.5, { __Set__: true, 'as-list': [1, 2] }] }],
-  { 'tcp://127.0.0.1:1': [['x', 0, 1], 'nap-1'] },
-];
-const recorded = samples.map((sample) => encodeStream(encodeMessage(sample)));
+/** `npm test -- fuzz` looks longer, and through a connection. */
+const rounds = 20_000;
 
 /** What a Comm does with bytes, without the network. Gives how many bytes it holds. */
 function feed(pieces: readonly Uint8Array[]): number {
@@ -60,44 +28,9 @@ function feed(pieces: readonly Uint8Array[]): number {
   return framing.heldBytes;
 }
 
-/** A small generator of its own, so that a seed repeats a failure. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
-/** Flips, overwrites, removes, doubles and inserts bytes, a few at a time. */
-function mutate(bytes: Uint8Array, pick: (below: number) => number): Uint8Array {
-  let out = Buffer.from(bytes);
-  for (let i = pick(4); i >= 0 && out.length > 0; i -= 1) {
-    const at = pick(out.length);
-    const end = Math.min(out.length, at + pick(16));
-    switch (pick(5)) {
-      case 0:
-        out[at] = (out[at] ?? 0) ^ (1 << pick(8));
-        break;
-      case 1:
-        out[at] = [0, 0xff, 0x80, 0xdf, 0xdd, 0xc9, 0x7f][pick(7)] ?? 0;
-        break;
-      case 2:
-        out = Buffer.concat([out.subarray(0, at), out.subarray(end)]);
-        break;
-      case 3:
-        out = Buffer.concat([out.subarray(0, end), out.subarray(at)]);
-        break;
-      default:
-        out = Buffer.concat([out.subarray(0, at), Buffer.from([pick(256), pick(256)]), out.subarray(at)]);
-    }
-  }
-  return out;
-}
-
 describe('fuzzing what arrives', () => {
   it('damaged messages neither crash, hang nor fill the memory', () => {
-    const seed = Number(process.env.FLOW_CLUSTERS_FUZZ_SEED ?? Date.now() % 2 ** 32);
+    const seed = chosenSeed();
     const pick = random(seed);
     const before = process.memoryUsage().rss;
     for (let round = 0; round < rounds; round += 1) {

@@ -4,7 +4,6 @@ import { mock } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SchedulerInfo } from '../../../src/core/schedulerInfo.ts';
 import { ClientLog } from '../../../src/dask/clientLog.ts';
-import { SchedulerClient } from '../../../src/dask/scheduler.ts';
 import { taskPrefix } from '../../../src/dask/taskKey.ts';
 import { watchScheduler } from '../../../src/dask/watch.ts';
 import { type Behave, type Fake, startFake } from '../../support/schedulerFake.ts';
@@ -253,44 +252,6 @@ describe('watching a scheduler', () => {
     const listeners = signals.map((signal) => getEventListeners(signal, 'abort').length);
     assert.ok(listeners.length > 0 && Math.max(...listeners) <= 1, String(listeners));
   });
-
-  it('the client as a whole never subscribes to worker status, nor asks for more than it says', async () => {
-    fake = await startFake(behave);
-    const client = new SchedulerClient(fake.address);
-    const workers = ['tcp://127.0.0.1:1'];
-    await client.identity();
-    await client.processing();
-    await client.taskPrefixStates();
-    await client.callStack();
-    await client.schedulerLogs();
-    await client.workerLogs();
-    await client.events('all');
-    await client.adaptiveTarget();
-    await client.workersToClose();
-    assert.deepEqual(await client.retireWorkers(workers), { retired: [], kept: workers });
-    await client.restart();
-    await client.terminate();
-    client.close();
-    assert.deepEqual([...new Set(fake.ops)].sort(), [
-      'adaptive_target',
-      'broadcast',
-      'call_stack',
-      'events',
-      'get_logs',
-      'get_task_prefix_states',
-      'identity',
-      'processing',
-      'restart',
-      'retire_workers',
-      'terminate',
-      'versions',
-      'workers_to_close',
-    ]);
-    const methods = Object.getOwnPropertyNames(SchedulerClient.prototype).filter(
-      (name) => !/^(constructor|close)$/.test(name),
-    );
-    assert.equal(methods.length, new Set(fake.ops).size, 'a verb is missing here');
-  });
 });
 
 describe('clients of a scheduler', () => {
@@ -326,6 +287,13 @@ describe('clients of a scheduler', () => {
       ids: ['a'],
       partial: false,
     });
+  });
+
+  it('are no more than memory has room for', () => {
+    const log = new ClientLog();
+    const many = Array.from({ length: 20_000 }, (_, i) => event(i + 1, 'add-client', `c${i}`));
+    const { ids, partial } = log.update(many, []);
+    assert.deepEqual([ids.length, partial], [10_000, true]);
   });
 
   it('are read from whatever comes', () => {
