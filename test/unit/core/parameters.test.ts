@@ -75,8 +75,11 @@ describe('parameters', () => {
   });
 
   it('are shown such that they read back the same', () => {
-    // -0 is the one value that JSON itself does not keep.
-    const json = fc.jsonValue().map((any) => JSON.parse(JSON.stringify(any)) as unknown);
+    // JSON itself does not keep -0; whole numbers beyond the safe ones are refused.
+    const json = fc
+      .jsonValue()
+      .map((any) => JSON.parse(JSON.stringify(any)) as unknown)
+      .filter((any) => !Number.isInteger(any) || Number.isSafeInteger(any));
     fc.assert(fc.property(json, (any) => assert.deepEqual(value(undefined, formatParameter(any)), any)));
     const text = fc.string({ unit: 'binary' });
     fc.assert(fc.property(text, (any) => assert.equal(value(undefined, formatParameter(any)), any)));

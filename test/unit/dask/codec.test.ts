@@ -8,10 +8,13 @@ const there = (value: unknown) => decodeMessage(encodeMessage(value));
 
 describe('messages', () => {
   it('come back as they were', () => {
+    // One name is changed on purpose, see below.
+    const json = fc.jsonValue({ depthSize: 'medium' }).map((value) => JSON.stringify(value));
     fc.assert(
-      fc.property(fc.jsonValue({ depthSize: 'medium' }), (value) => {
-        assert.deepEqual(there(value), JSON.parse(JSON.stringify(value)));
-      }),
+      fc.property(
+        json.filter((text) => !text.includes('__proto__')),
+        (text) => assert.deepEqual(there(JSON.parse(text)), JSON.parse(text)),
+      ),
     );
     assert.deepEqual(there({ a: undefined, b: [1] }), { b: [1] });
     assert.deepEqual(there({ b: Uint8Array.of(1, 2) }), { b: Uint8Array.of(1, 2) });
