@@ -157,6 +157,7 @@ export const stages = [
   { name: 'checks', limitMs: 5 * MINUTE_MS, run: checks },
   mochaStage('unit', 5),
   mochaStage('server', 3),
+  mochaStage('fuzz', 5),
   {
     name: 'environments',
     limitMs: 15 * MINUTE_MS,

@@ -24,7 +24,12 @@ export function runShareText(run: Run, { info }: Cluster, share: ClusterShare): 
     const waits = waitText(run, info.workers, share);
     if (waits) return waits;
   }
-  return share.shared ? `${used} of ${plural(share.threads, 'thread')}` : '';
+  return share.shared ? ofThreads(used, share) : '';
+}
+
+/** `3 of 8 threads`. */
+function ofThreads(used: number, { threads }: ClusterShare): string {
+  return `${used.toLocaleString('en')} of ${plural(threads, 'thread')}`;
 }
 
 /** `Shares prod with 1 other run, 3 others: has 3 of 8 threads for 17 tasks to be done, others have 5.` */
@@ -35,7 +40,7 @@ export function runShareTooltip(run: Run, { name }: Cluster, share: ClusterShare
   const company = [share.runs.size > 1 ? plural(share.runs.size - 1, 'other run') : '', othersText(others)];
   const theirs = others.threads > 0 ? `, others have ${others.about ? 'about ' : ''}${others.threads}` : '';
   const left = plural(tasksLeft(run), 'task');
-  return `Shares ${name} with ${company.filter(Boolean).join(', ') || 'others'}: has ${used} of ${plural(share.threads, 'thread')} for ${left} to be done${theirs}.`;
+  return `Shares ${name} with ${company.filter(Boolean).join(', ') || 'others'}: has ${ofThreads(used, share)} for ${left} to be done${theirs}.`;
 }
 
 function waitText(run: Run, workers: readonly WorkerInfo[], { threads, busy, others }: ClusterShare): string {
@@ -64,7 +69,7 @@ function statusText(workers: readonly WorkerInfo[]): string {
 export function othersNodes(cluster: Cluster, share: ClusterShare): TreeNode[] {
   const { threads, about, tasks, clients } = share.others;
   if (threads === 0 && tasks.length === 0 && !clients) return [];
-  const use = `${about ? 'about ' : ''}${threads} of ${plural(share.threads, 'thread')}`;
+  const use = `${about ? 'about ' : ''}${ofThreads(threads, share)}`;
   const state = threads > 0 ? use : tasks.length > 0 ? 'waiting' : 'idle';
   const names = tasks.slice(0, 3).map(({ name }) => name);
   return [

@@ -151,6 +151,46 @@ describe('clusters in the explorer', () => {
     );
   });
 
+  it('show who shares them: each run with its threads, and the others', () => {
+    const held = [
+      { prefix: 'load', run: 'r1', count: 1 },
+      { prefix: 'nap', count: 2 },
+    ];
+    const info = {
+      ...infoOf(aWorker(0, { held, processing: 3 }), aWorker(1, { held: [], processing: 0 })),
+      clients: { ids: ['Client-fcflow-r1-7e', 'Client-a', 'Client-b'], partial: false },
+    };
+    const one: Run = {
+      ...aRun,
+      state: { kind: 'running', startedMs: nowMs },
+      tasks: [{ name: 'load', total: 1, counts: { running: 1 } }],
+    };
+    const two: Run = { ...one, id: 'r2', tasks: [] };
+    const attached: Cluster = { ...aCluster, ownership: 'attached', name: 'prod', state: running, info };
+    const rows = read(clusterNodes(snapshotOf([attached], [one, two]), nowMs));
+    assert.deepEqual(
+      rows.filter((row) => !/worker \d|scheduler/.test(row)),
+      [
+        'prod | running · 2 workers · 4 threads · attached · 2 runs, 2 others',
+        '  workers (2)',
+        '  etl | running 0/1 · 1 of 4 threads · 00:00',
+        '    load | 0/1 · 1 running',
+        '  etl | running · 0 of 4 threads · 00:00',
+        '  others | 1 of 4 threads · nap · 2 clients',
+      ],
+    );
+    assert.equal(
+      runNodes(snapshotOf([attached], [one, two]), nowMs)[1]?.description,
+      'running 0/1 · 1 of 4 threads · 00:00',
+    );
+    // What a scheduler said before it was lost holds no more.
+    const lost: Cluster = { ...attached, state: { ...running, kind: 'lost', reason: 'gone' } };
+    assert.doesNotMatch(
+      read(clusterNodes(snapshotOf([lost], [one, two]), nowMs)).join('\n'),
+      /others|of 4 threads/,
+    );
+  });
+
   it('show how workers ended, newest first, when they are back and when the cluster is not', () => {
     const atMs = nowMs;
     const incidents = [
