@@ -9,6 +9,7 @@ import traceback
 
 from . import belongings, learned, task_counts
 from .lines import LineWriter
+from .scaling import Scaling, sized
 from .worker_deaths import WorkerDeaths
 
 GENTLE_CLOSE_SECONDS = 3
@@ -63,18 +64,21 @@ class _Cluster:
     def __init__(self, order, writer, directory, started_at):
         self._id = order["cluster"]
         self._options = dict(order.get("options") or {})
+        self._limits = order.get("adapt")  # None: a fixed number of workers
+        self._at_least = None
+        self._scaling = None
         self._writer = writer
         self._directory = directory
         self._started_at = started_at
         self._cluster = None
         self._baseline = learned.Baseline()
-        self._closing = None  # made inside the loop: Python 3.8 and 3.9 bind it there
+        self._closing = self._ready = None  # made inside the loop: Python 3.8 and 3.9 bind them there
 
     def _say(self, event, **fields):
         self._writer.send(dict(event=event, cluster=self._id, **fields))
 
     async def live(self, fd_in):
-        self._closing = asyncio.Event()
+        self._closing, self._ready = asyncio.Event(), asyncio.Event()
         self._loop = asyncio.get_running_loop()
         belongings.watch_pipe(lambda n: os.read(fd_in, n), self._hear, belongings.end_own_group)
         try:
@@ -84,6 +88,7 @@ class _Cluster:
             if not (isinstance(error, asyncio.TimeoutError) and self._cluster and self._cluster.scheduler.workers):
                 self._say("cluster.ended", reason="failed", **_explain(error, self._options))
                 return 1
+        self._ready.set()
         await self._until_over()
         try:
             await asyncio.wait_for(_close(self._cluster), GENTLE_CLOSE_SECONDS)
@@ -97,9 +102,12 @@ class _Cluster:
         self._say("cluster.stage", stage="scheduler")
         deaths = WorkerDeaths(self._say_worker)
         options = _defaults(self._options, self._directory)
+        if self._limits is not None:
+            options, self._at_least = sized(options, self._limits)
         if options.get("processes", True):
             options.setdefault("worker_class", deaths.nanny_class())
         self._cluster = LocalCluster(asynchronous=True, **options)
+        self._scaling = Scaling(self._cluster, self._say_scaling)
         started = asyncio.ensure_future(_wait(self._cluster))
         while not started.done() and not _listening(self._cluster):
             await asyncio.sleep(0.001)
@@ -109,10 +117,15 @@ class _Cluster:
             self._announce()
         await started
         self._say("cluster.stage", stage="running")
+        if self._limits is not None:
+            await self._scaling.adapt(first=True, **self._limits)
         self._writer.send({"event": "learned", "modules": self._baseline.gained()})
 
     def _say_counts(self, **counts):
         self._say("cluster.tasks", **counts)
+
+    def _say_scaling(self, **news):
+        self._say("cluster.scaling", **news)
 
     def _say_worker(self, **news):
         self._say("cluster.worker", **news)
@@ -127,7 +140,7 @@ class _Cluster:
             "cluster.started",
             address=scheduler.address,
             dashboard=dashboard,
-            n_workers=len(self._cluster.worker_spec),
+            n_workers=len(self._cluster.worker_spec) if self._at_least is None else self._at_least,
             pid=os.getpid(),
             pgid=os.getpgrp() if hasattr(os, "getpgrp") else None,
             seconds=round(time.time() - self._started_at, 4),
@@ -145,14 +158,23 @@ class _Cluster:
     def _hear(self, message):
         if message.get("op") == "cluster.close":
             self._loop.call_soon_threadsafe(self._closing.set)
-        elif message.get("op") == "cluster.scale":
-            self._loop.call_soon_threadsafe(self._scale, message.get("n_workers"))
+        else:
+            asyncio.run_coroutine_threadsafe(self._change(**message), self._loop)
 
-    def _scale(self, n_workers):
+    async def _change(self, op, cluster, id=None, **arguments):
+        """`cluster.scale` and the like: how many workers it has."""
+        await self._ready.wait()
         try:
-            self._cluster.scale(n_workers)
+            change = {
+                "cluster.scale": self._scaling.scale,
+                "cluster.adapt": self._scaling.adapt,
+                "cluster.drop": self._scaling.drop,
+                "cluster.resume": self._scaling.resume,
+            }[op]
+            await change(id=id, **arguments)
         except Exception as error:
-            self._say("error", op="cluster.scale", message=str(error))
+            about = {"id": id} if id else {}
+            self._say("error", op=op, message=str(error) or type(error).__name__, **about)
 
 
 async def _wait(cluster):

@@ -19,7 +19,8 @@ from .processes import Forked, Spawned, remove_tree
 
 GENTLE_RUN_SECONDS = 3
 LEARN_AFTER_SECONDS = 0.3
-STARTS = ("cluster.start", "run.start", "cluster.close", "cluster.scale", "run.kill")
+SCALING = ("cluster.scale", "cluster.adapt", "cluster.drop", "cluster.resume")
+STARTS = ("cluster.start", "run.start", "cluster.close", "run.kill", *SCALING)
 
 
 def default_mode():
@@ -261,7 +262,7 @@ class Host:
             "check": self._check,
             "cluster.start": lambda m: ClusterChild(self, m),
             "cluster.close": lambda m: self._with_cluster(m, lambda c: c.end(m.get("force", False))),
-            "cluster.scale": lambda m: self._with_cluster(m, lambda c: c.tell(m)),
+            **{op: lambda m: self._with_cluster(m, lambda c: c.tell(m)) for op in SCALING},
             "run.start": lambda m: RunChild(self, m["spec"]),
             "prefect.start": lambda m: self.prefect.start(),
             "run.kill": self._kill_run,
