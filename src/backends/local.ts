@@ -1,15 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend, BackendContext, ClusterExit, ClusterHandle } from '../core/backend.ts';
 import { UserError } from '../core/errors.ts';
 import type { LocalExecutor } from '../core/executor.ts';
+import type { AdaptLimits, ScalingNews } from '../core/scaling.ts';
 import type { HostEventOf, PythonHost } from '../host/pythonHost.ts';
 import { type Versions, versionsOf } from '../host/versions.ts';
-import type { HostEvent, LocalClusterOptions } from '../protocol/host.ts';
+import type { HostEvent, HostRequest, LocalClusterOptions } from '../protocol/host.ts';
 
 /** Longer than the host itself waits, as it knows the reason; warming up comes before. */
 const startTimeoutMs = 90_000;
 const closeTimeoutMs = 10_000;
 const killTimeoutMs = 5_000;
+/** Workers that leave hand their results on first, which may be gigabytes. */
+const scaleTimeoutMs = 120_000;
 
 /** Dask's `LocalCluster`, started by the warm host of the user's interpreter. */
 export class LocalBackend implements Backend<LocalExecutor> {
@@ -38,13 +42,16 @@ export class LocalBackend implements Backend<LocalExecutor> {
     signal.addEventListener('abort', onAbort, { once: true });
     const workers = host.onEvent((event) => {
       if (event.event === 'cluster.worker' && event.cluster === clusterId) context.worker(event);
+      if (event.event === 'cluster.scaling' && event.cluster === clusterId) context.scaling(newsOf(event));
     });
     void ended.then(() => workers.dispose());
     try {
       const started = host.next('cluster.started', startTimeoutMs, (event) => event.cluster === clusterId);
       started.catch(() => undefined);
       const options = localClusterOptions(executor);
-      host.send({ op: 'cluster.start', cluster: clusterId, options, ...context.inherit });
+      const { adapt_kwargs } = executor;
+      const adapt = adapt_kwargs && { adapt: localAdaptLimits(adapt_kwargs) };
+      host.send({ op: 'cluster.start', cluster: clusterId, options, ...adapt, ...context.inherit });
       const first = await Promise.race([started, ended, late.promise]);
       if (first.event === 'cluster.ended') {
         signal.throwIfAborted();
@@ -72,6 +79,15 @@ export function localClusterOptions(executor: LocalExecutor): LocalClusterOption
     ...(memory_limit !== undefined && { memory_limit }),
     ...(scheduler_port !== undefined && { scheduler_port }),
   };
+}
+
+/** Limits as keyword arguments of `adapt`; null is what Dask's configuration says: by default, no limit. */
+function localAdaptLimits({ minimum = null, maximum = null }: AdaptLimits) {
+  return { minimum, maximum };
+}
+
+function newsOf({ n_workers, adaptive, step }: HostEventOf<'cluster.scaling'>): ScalingNews {
+  return { scaling: { workers: n_workers, ...(adaptive && { adaptive }) }, ...(step && { step }) };
 }
 
 type Ended = HostEventOf<'cluster.ended'>;
@@ -106,6 +122,7 @@ function handle(
   ended: Promise<Ended>,
 ): ClusterHandle {
   const { cluster } = started;
+  const change = (request: ScalingRequest) => ask(host, { ...request, cluster, id: randomUUID() }, ended);
   return {
     address: started.address,
     dashboard: started.dashboard,
@@ -117,7 +134,10 @@ function handle(
         if (event.event === 'cluster.tasks' && event.cluster === cluster && event.run === run)
           listener(event.groups);
       }),
-    scale: (workers) => host.send({ op: 'cluster.scale', cluster, n_workers: workers }),
+    scale: (workers) => change({ op: 'cluster.scale', n_workers: workers }),
+    adapt: (limits) => change({ op: 'cluster.adapt', ...localAdaptLimits(limits) }),
+    drop: (name) => change({ op: 'cluster.drop', name }),
+    resume: (worker) => change({ op: 'cluster.resume', worker }),
     close: async ({ force }) => {
       close(host, cluster, force);
       if (!force && !(await within(closeTimeoutMs, ended))) close(host, cluster, true);
@@ -125,6 +145,31 @@ function handle(
       if (!(await within(killTimeoutMs, ended))) await host.dispose();
     },
   };
+}
+
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+type ScalingOp = 'cluster.scale' | 'cluster.adapt' | 'cluster.drop' | 'cluster.resume';
+type ScalingRequest = Without<Extract<HostRequest, { op: ScalingOp }>, 'cluster' | 'id'>;
+
+/** Asks for another number of workers; rejects with what Dask has against it, or when the cluster ends. */
+async function ask(
+  host: PythonHost,
+  request: Extract<HostRequest, { op: ScalingOp }>,
+  ended: Promise<Ended>,
+): Promise<void> {
+  const answered = host.next(
+    'cluster.scaling',
+    scaleTimeoutMs,
+    ({ id }) => id === request.id,
+    ({ id, message }) =>
+      id === request.id ? new UserError('cluster-failed', `Dask refuses: ${message}`) : undefined,
+  );
+  answered.catch(() => undefined);
+  host.send(request);
+  const over = ended.then(() => {
+    throw new UserError('unreachable', 'The cluster has ended meanwhile');
+  });
+  await Promise.race([answered, over]);
 }
 
 /** Whether the promise resolved in time. */

@@ -1,5 +1,6 @@
 import type { Disposable } from './emitter.ts';
 import type { Executor } from './executor.ts';
+import type { AdaptLimits, ScalingNews } from './scaling.ts';
 import type { Security } from './security.ts';
 import type { TaskState } from './tasks.ts';
 
@@ -26,7 +27,7 @@ export interface ClusterHandle {
   readonly dashboard: string | null;
   /** Certificates that its scheduler asks of clients; absent without TLS. */
   readonly security?: Security;
-  /** How many workers it was asked to start with; absent for clusters of others. */
+  /** How many workers it starts with, or keeps at least where it adapts; absent for clusters of others. */
   readonly workers?: number;
   /** Resolves once, when the cluster is gone for whatever reason. */
   readonly finished: Promise<ClusterExit>;
@@ -34,8 +35,17 @@ export interface ClusterHandle {
   readonly versions?: Readonly<Record<string, string>>;
   /** Hears of the tasks of one run, counted in the scheduler. Absent: this cluster cannot count. */
   onTasks?(runId: string, listener: (groups: TaskNumbers) => void): Disposable;
-  /** Asks for a number of workers. Absent: that is not ours to change. */
-  scale?(workers: number): void;
+  /**
+   * Sets a fixed number of workers. Resolves when that is asked for, which they follow; rejects with a UserError if
+   * it is refused. Absent, as the next ones: that is not ours to change.
+   */
+  scale?(workers: number): Promise<void>;
+  /** Has it as many workers as the work asks for, within limits. */
+  adapt?(limits: AdaptLimits): Promise<void>;
+  /** Forgets a worker, by its name, that has retired: it is not to be started again. */
+  drop?(name: string): Promise<void>;
+  /** Lets a worker, by its address, that was to retire take tasks again. */
+  resume?(worker: string): Promise<void>;
   /**
    * Ends it and resolves when nothing of it is left. `force` kills at once; otherwise workers may say goodbye.
    * Closing twice is harmless.
@@ -64,6 +74,8 @@ export interface BackendContext {
   stage(text: string): void;
   /** Tells what happens to its workers, as long as it lives. */
   worker(news: WorkerNews): void;
+  /** Tells how many workers it shall have, as long as it lives. */
+  scaling(news: ScalingNews): void;
 }
 
 /** A kind of place where clusters can live. A start that fails or is aborted removes what it made. */

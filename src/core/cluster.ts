@@ -1,5 +1,6 @@
 import type { Failure } from './failure.ts';
 import { formatClock } from './format.ts';
+import type { Drain, ScaleEvent, Scaling } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 
 /** Temporary: made for one run, gone after it. Static: stays until someone stops it. */
@@ -54,6 +55,12 @@ export interface Cluster {
   readonly info?: SchedulerInfo;
   /** The last few, oldest first. */
   readonly incidents?: readonly WorkerIncident[];
+  /** How many workers it shall have; absent where that is not ours to say, or as it was started. */
+  readonly scaling?: Scaling;
+  /** What it was asked to become: the last few, oldest first. */
+  readonly scaleEvents?: readonly ScaleEvent[];
+  /** Workers that are being retired from here. */
+  readonly drains?: readonly Drain[];
 }
 
 const next: Record<ClusterState['kind'], readonly ClusterState['kind'][]> = {
@@ -78,6 +85,19 @@ const keptIncidents = 5;
 /** The cluster with one more incident. */
 export function withIncident(cluster: Cluster, incident: WorkerIncident): Cluster {
   return { ...cluster, incidents: [...(cluster.incidents ?? []), incident].slice(-keptIncidents) };
+}
+
+const keptScaleEvents = 3;
+
+/** The cluster with one more step of its size. */
+export function withScaleEvent(cluster: Cluster, event: ScaleEvent): Cluster {
+  return { ...cluster, scaleEvents: [...(cluster.scaleEvents ?? []), event].slice(-keptScaleEvents) };
+}
+
+/** The cluster with a drain as it stands now, or, if `drain` is undefined, without the one of this worker. */
+export function withDrain(cluster: Cluster, worker: string, drain: Drain | undefined): Cluster {
+  const others = (cluster.drains ?? []).filter((one) => one.worker !== worker);
+  return { ...cluster, drains: drain ? [...others, drain] : others };
 }
 
 /** The cluster after a worker of that name has come back, from however many deaths: its incidents say so. */

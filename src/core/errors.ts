@@ -18,6 +18,7 @@ export type ErrorReason =
   | 'unreachable'
   | 'protocol'
   | 'not-permitted'
+  | 'worker-kept'
   | 'remote'
   | 'timeout'
   | 'cancelled';

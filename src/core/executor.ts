@@ -1,10 +1,21 @@
 import * as z from 'zod/mini';
+import {
+  type AdaptLimits,
+  type Advice,
+  adviseLimits,
+  adviseNumber,
+  limitsSize,
+  type Machine,
+} from './scaling.ts';
 
 /** A named way of running flows on local processes. Keys are those of Dask's `LocalCluster`; absent is Dask's default. */
 export interface LocalExecutor {
   readonly name: string;
   readonly kind: 'local';
+  /** With `adapt_kwargs` the start size. */
   readonly n_workers?: number | undefined;
+  /** As for `LocalCluster.adapt`: as many workers as the work asks for. Absent: a fixed number. */
+  readonly adapt_kwargs?: AdaptLimits | undefined;
   readonly threads_per_worker?: number | undefined;
   /** False: worker threads in one process. */
   readonly processes?: boolean | undefined;
@@ -38,11 +49,17 @@ const memoryText = /^(auto|\d+(\.\d+)?\s*([kmgtp]i?b?|b)?)$/i;
 
 const executorName = z.string().check(z.minLength(1), z.maxLength(60));
 const path = z.string().check(z.minLength(1));
+const count = z.optional(z.nullable(z.int()));
+const limits = z.strictObject({ minimum: count, maximum: count }).check((context) => {
+  const bad = adviseLimits(context.value).find(({ severity }) => severity === 'error');
+  if (bad) context.issues.push({ code: 'custom', input: context.value, message: bad.message });
+});
 
 const localSchema = z.strictObject({
   name: executorName,
   kind: z.literal('local'),
   n_workers: z.optional(z.int().check(z.gte(1), z.lte(4096))),
+  adapt_kwargs: z.optional(limits),
   threads_per_worker: z.optional(z.int().check(z.gte(1), z.lte(1024))),
   processes: z.optional(z.boolean()),
   memory_limit: z.optional(z.union([z.number().check(z.gte(0)), z.string().check(z.regex(memoryText))])),
@@ -69,13 +86,16 @@ export interface ExecutorSet {
   readonly executors: readonly Executor[];
   readonly defaultName: string;
   readonly problems: readonly ExecutorProblem[];
+  /** By the executor's name: what is to be known before it is started. */
+  readonly advice?: Readonly<Record<string, readonly Advice[]>>;
 }
 
 /**
  * Reads the settings `flowClusters.executors` and `flowClusters.defaultExecutor`. A bad profile is reported
  * and left out; the others stay. The built-in `local` is always there unless a profile takes its name.
+ * @param machine where local clusters are started, if it is known
  */
-export function readExecutors(executors: unknown, defaultName: unknown): ExecutorSet {
+export function readExecutors(executors: unknown, defaultName: unknown, machine?: Machine): ExecutorSet {
   const good: Executor[] = [];
   const problems: ExecutorProblem[] = [];
   if (executors !== undefined && !Array.isArray(executors)) {
@@ -95,7 +115,14 @@ export function readExecutors(executors: unknown, defaultName: unknown): Executo
   if (wanted && !found) {
     problems.push({ where: 'flowClusters.defaultExecutor', message: `no executor is called "${wanted}"` });
   }
-  return { executors: good, defaultName: (found ?? good[0] ?? builtinExecutor).name, problems };
+  const advised = good.map((one) => [one.name, adviseExecutor(one, machine)] as const);
+  const advice = Object.fromEntries(advised.filter(([, of]) => of.length > 0));
+  return {
+    executors: good,
+    defaultName: (found ?? good[0] ?? builtinExecutor).name,
+    problems,
+    ...(Object.keys(advice).length > 0 && { advice }),
+  };
 }
 
 function nameOf(raw: unknown): string | undefined {
@@ -107,6 +134,7 @@ const expected: Record<string, string> = {
   name: 'a name of 1 to 60 characters',
   kind: '"local" or "existing"',
   n_workers: 'a whole number from 1 to 4096',
+  adapt_kwargs: 'an object with "minimum" and "maximum", each a whole number or null',
   threads_per_worker: 'a whole number from 1 to 1024',
   processes: 'true or false',
   memory_limit: '"auto", a number of bytes, a fraction, or text such as "4GiB"',
@@ -121,22 +149,59 @@ function explain(error: z.core.$ZodError): string {
       if (issue.code === 'unrecognized_keys')
         return `unknown option ${issue.keys.map((k) => `"${k}"`).join(', ')}`;
       const key = String(issue.path[0] ?? '');
+      if (issue.code === 'custom') return `${key}: ${issue.message}`;
       return key === '' ? 'must be an object' : `${key} must be ${expected[key] ?? issue.message}`;
     })
     .join('; ');
 }
 
+/** What is to be known of an executor before anything is started from it, the gravest first. */
+export function adviseExecutor(executor: Executor, machine?: Machine): Advice[] {
+  if (executor.kind === 'existing') return [];
+  const { n_workers, adapt_kwargs, threads_per_worker, memory_limit } = executor;
+  const worker = { threads: threads_per_worker, memoryBytes: memoryOf(memory_limit, machine) };
+  if (!adapt_kwargs) return n_workers === undefined ? [] : adviseNumber(n_workers, machine, worker);
+  const advice = adviseLimits(adapt_kwargs, machine, worker);
+  const minimum = adapt_kwargs.minimum ?? 0;
+  const maximum = adapt_kwargs.maximum ?? Number.POSITIVE_INFINITY;
+  if (n_workers !== undefined && (n_workers < minimum || n_workers > maximum)) {
+    const message = `It starts with ${plural(n_workers, 'worker')}; adaptive scaling then goes within its limits.`;
+    advice.push({ severity: 'info', message });
+  }
+  return advice;
+}
+
+/** What an executor's pick warns of, as a field of it; nothing if there is nothing. */
+export function warningDetail({ advice = {} }: ExecutorSet, name: string): { readonly detail?: string } {
+  const warnings = (advice[name] ?? []).filter(({ severity }) => severity === 'warning');
+  return warnings.length > 0 ? { detail: warnings.map(({ message }) => message).join(' ') } : {};
+}
+
+/** Bytes that Dask reads in a `memory_limit`; undefined where it chooses itself. */
+function memoryOf(limit: string | number | undefined, machine: Machine | undefined): number | undefined {
+  if (limit === undefined) return undefined;
+  if (typeof limit === 'number') {
+    if (Number.isInteger(limit) || limit > 1) return limit;
+    return machine && limit * machine.memoryBytes;
+  }
+  const [, value, prefix = '', i] = /^([\d.]+)\s*([kmgtp]?)(i?)b?$/i.exec(limit) ?? [];
+  if (value === undefined) return undefined;
+  return Number(value) * (i ? 1024 : 1000) ** ' kmgtp'.indexOf(prefix.toLowerCase() || ' ');
+}
+
 /** The executor in a few words: `2 workers × 2 threads · 4GiB`. */
 export function describeExecutor(executor: Executor): string {
   if (executor.kind === 'existing') return `existing · ${executor.address}`;
-  const { n_workers, threads_per_worker, processes, memory_limit } = executor;
-  const workers = n_workers === undefined ? undefined : plural(n_workers, 'worker');
+  const { n_workers, adapt_kwargs, threads_per_worker, processes, memory_limit } = executor;
+  const workers = n_workers === undefined || adapt_kwargs ? undefined : plural(n_workers, 'worker');
   const threads = threads_per_worker === undefined ? undefined : plural(threads_per_worker, 'thread');
   const size =
     workers && threads ? `${workers} × ${threads}` : (workers ?? (threads && `${threads} per worker`));
+  const adaptive = adapt_kwargs && limitsSize(adapt_kwargs);
   const parts = [
     executor.kind,
-    size ?? 'sized by the cores',
+    adaptive,
+    size ?? (adaptive ? undefined : 'sized by the cores'),
     processes === false ? 'threads in one process' : undefined,
     memory_limit === undefined ? undefined : String(memory_limit),
   ];

@@ -6,6 +6,7 @@ import type { Executor } from './executor.ts';
 import { type Failure, toFailure } from './failure.ts';
 import { formatClock } from './format.ts';
 import type { Logger } from './log.ts';
+import { type AdaptLimits, type ScalingNews, stepText } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 import type { Security } from './security.ts';
 import type { Store } from './store.ts';
@@ -89,6 +90,7 @@ export class ClusterManager {
           }
         },
         worker: (news) => this.#onWorker(id, news),
+        scaling: (news) => this.#onScaling(id, news),
       })
       .then(
         (handle) => this.#running(id, handle),
@@ -194,6 +196,28 @@ export class ClusterManager {
     }
   }
 
+  /** Sets a fixed number of workers of a running cluster of ours. Rejects with a {@link UserError} if it is refused. */
+  async scale(id: string, workers: number): Promise<void> {
+    const handle = this.handle(id);
+    if (!handle.scale) throw this.#notOurs(id);
+    await handle.scale(workers);
+  }
+
+  /** Has a running cluster of ours adapt to its work. Rejects with a {@link UserError} if it is refused. */
+  async adapt(id: string, limits: AdaptLimits): Promise<void> {
+    const handle = this.handle(id);
+    if (!handle.adapt) throw this.#notOurs(id);
+    await handle.adapt(limits);
+  }
+
+  #notOurs(id: string): UserError {
+    const name = this.#cluster(id)?.name ?? id;
+    return new UserError(
+      'not-permitted',
+      `${name} was not started from here: its owner says how many workers`,
+    );
+  }
+
   /** Removes the row of a cluster that failed. */
   dismiss(id: string): void {
     const cluster = this.#cluster(id);
@@ -253,6 +277,17 @@ export class ClusterManager {
     const worker = name === undefined ? {} : { worker: name };
     const incident = { ...worker, message, atMs: Date.now(), restarted: false };
     store.dispatch({ type: 'cluster.incident', id, incident });
+  }
+
+  #onScaling(id: string, { scaling, step }: ScalingNews): void {
+    const { store, log } = this.#options;
+    const cluster = this.#cluster(id);
+    if (!cluster || !isLive(cluster) || cluster.state.kind === 'stopping') return;
+    store.dispatch({ type: 'cluster.scaling', id, scaling });
+    if (!step) return;
+    const message = stepText(scaling, step);
+    log.info(`cluster ${cluster.name}: ${message}`);
+    store.dispatch({ type: 'cluster.scaled', id, event: { message, atMs: Date.now() } });
   }
 
   #onInfo(id: string, info: SchedulerInfo): void {

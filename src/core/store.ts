@@ -4,12 +4,15 @@ import {
   type ClusterState,
   isLive,
   type WorkerIncident,
+  withDrain,
   withIncident,
   withRestart,
+  withScaleEvent,
 } from './cluster.ts';
 import { type Disposable, Emitter } from './emitter.ts';
 import { builtinExecutor, type ExecutorSet } from './executor.ts';
 import { advanceRun, type Run, type RunState } from './run.ts';
+import type { Drain, ScaleEvent, Scaling } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 import type { TaskGroup } from './tasks.ts';
 
@@ -29,6 +32,10 @@ export type StoreEvent =
   | { readonly type: 'cluster.info'; readonly id: string; readonly info: SchedulerInfo }
   | { readonly type: 'cluster.incident'; readonly id: string; readonly incident: WorkerIncident }
   | { readonly type: 'cluster.restarted'; readonly id: string; readonly worker: string }
+  | { readonly type: 'cluster.scaling'; readonly id: string; readonly scaling: Scaling }
+  | { readonly type: 'cluster.scaled'; readonly id: string; readonly event: ScaleEvent }
+  /** Without a drain: that of this worker is over. */
+  | { readonly type: 'cluster.drain'; readonly id: string; readonly worker: string; readonly drain?: Drain }
   | { readonly type: 'cluster.removed'; readonly id: string }
   | { readonly type: 'run.added'; readonly run: Run }
   | { readonly type: 'run.state'; readonly id: string; readonly state: RunState }
@@ -74,6 +81,24 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
       return {
         ...snapshot,
         clusters: put(snapshot.clusters, withRestart(get(snapshot.clusters, event.id), event.worker)),
+      };
+    case 'cluster.scaling':
+      return {
+        ...snapshot,
+        clusters: put(snapshot.clusters, { ...get(snapshot.clusters, event.id), scaling: event.scaling }),
+      };
+    case 'cluster.scaled':
+      return {
+        ...snapshot,
+        clusters: put(snapshot.clusters, withScaleEvent(get(snapshot.clusters, event.id), event.event)),
+      };
+    case 'cluster.drain':
+      return {
+        ...snapshot,
+        clusters: put(
+          snapshot.clusters,
+          withDrain(get(snapshot.clusters, event.id), event.worker, event.drain),
+        ),
       };
     case 'cluster.removed':
       return { ...untarget(snapshot, event.id), clusters: drop(snapshot.clusters, event.id) };

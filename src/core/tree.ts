@@ -2,6 +2,7 @@ import { type Cluster, incidentText, isLive } from './cluster.ts';
 import { describeExecutor, plural } from './executor.ts';
 import { formatBytes, formatClock, formatDuration } from './format.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
+import { type Advice, type Drain, limitsText, scaleEventText } from './scaling.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
 import { type ClusterShare, shareOf } from './share.ts';
 import { companyText, othersNodes, runShareText, runShareTooltip } from './shareRows.ts';
@@ -24,6 +25,8 @@ export interface TreeNode {
   readonly context: string;
   /** What the row stands for: a cluster's or a run's id, an executor's name. */
   readonly key: string;
+  /** The address of a worker, of whose cluster `key` is the id. */
+  readonly worker?: string;
   /** What Enter or a click on the row shows, besides what its menu offers. */
   readonly opens?: 'run' | 'executors';
   /** May be made only when it is read: the rows of what is closed need not be there. */
@@ -53,21 +56,19 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
     state.kind === 'running' || state.kind === 'lost'
       ? [
           schedulerNode(cluster, state.address, state.dashboard),
-          workersNode(cluster),
-          ...incidentNodes(cluster),
+          workersNode(cluster, nowMs),
+          ...newsNodes(cluster),
           ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share)),
           ...(share ? othersNodes(cluster, share) : []),
         ]
-      : [
-          ...incidentNodes(cluster),
-          ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share)),
-        ];
+      : [...newsNodes(cluster), ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share))];
   return {
     id: cluster.id,
     key: cluster.id,
     label: cluster.name,
     description: [
       clusterState(cluster, nowMs),
+      isLive(cluster) && cluster.scaling?.adaptive ? `adaptive ${limitsText(cluster.scaling.adaptive)}` : '',
       cluster.ownership === 'owned' ? (cluster.lifetime === 'static' ? 'static' : '') : cluster.ownership,
       share ? companyText(share) : '',
       inUse ? 'used for runs' : '',
@@ -134,8 +135,18 @@ function clusterTooltip(cluster: Cluster): string {
   }
   if (state.kind === 'failed')
     lines.push(state.failure.message, state.failure.hint ?? '', state.failure.detail ?? '');
+  lines.push(heldText(cluster));
   lines.push(...(cluster.incidents ?? []).map((incident) => incidentText(incident)));
+  lines.push(...(cluster.scaleEvents ?? []).map((event) => scaleEventText(event)));
   return lines.filter(Boolean).join('\n');
+}
+
+/** Why one that adapts keeps workers although nothing is to do: Dask lets none go whose results have no other place. */
+function heldText({ scaling, info }: Cluster): string {
+  if (!scaling?.adaptive || !info) return '';
+  const { processing, waiting, memory: held } = info.totals.tasks;
+  const idle = info.workers.length > (scaling.adaptive.minimum ?? 0) && processing + waiting === 0;
+  return idle && held > 0 ? `Workers may stay above the minimum while results are held (${held}).` : '';
 }
 
 function kindText({ ownership, lifetime }: Cluster): string {
@@ -182,7 +193,7 @@ function schedulerNode(cluster: Cluster, address: string, dashboard: string | nu
   };
 }
 
-function workersNode(cluster: Cluster): TreeNode {
+function workersNode(cluster: Cluster, nowMs: number): TreeNode {
   const workers = cluster.info?.workers ?? [];
   return {
     id: `${cluster.id}/workers`,
@@ -192,37 +203,65 @@ function workersNode(cluster: Cluster): TreeNode {
     icon: 'server-environment',
     context: 'workers',
     get children() {
-      return workerRows(cluster, (worker) => workerNode(cluster, worker));
+      return workerRows(cluster, (worker) => workerNode(cluster, worker, nowMs));
     },
     expanded: workers.length <= 8,
   };
 }
 
-/** What happened to workers, newest first: it stays readable when they are back. */
-function incidentNodes(cluster: Cluster): TreeNode[] {
-  return (cluster.incidents ?? [])
-    .map((incident): TreeNode => {
-      const { message, restarted, atMs } = incident;
-      return {
-        id: `${cluster.id}/incident/${atMs}/${message}`,
-        key: cluster.id,
-        label: message,
-        description: [restarted ? 'restarted' : '', formatClock(atMs)].filter(Boolean).join(' · '),
-        tooltip: incidentText(incident),
-        icon: 'warning',
-        color: colors.warn,
-        context: 'incident',
-      };
-    })
+/** What happened to workers and to their number, newest first: it stays readable when they are back. */
+function newsNodes(cluster: Cluster): TreeNode[] {
+  const incidents = (cluster.incidents ?? []).map((incident) => {
+    const { message, restarted, atMs } = incident;
+    const row: TreeNode = {
+      id: `${cluster.id}/incident/${atMs}/${message}`,
+      key: cluster.id,
+      label: message,
+      description: [restarted ? 'restarted' : '', formatClock(atMs)].filter(Boolean).join(' · '),
+      tooltip: incidentText(incident),
+      icon: 'warning',
+      color: colors.warn,
+      context: 'incident',
+    };
+    return { row, atMs };
+  });
+  const steps = (cluster.scaleEvents ?? []).map((event) => {
+    const { message, atMs } = event;
+    const row: TreeNode = {
+      id: `${cluster.id}/scaled/${atMs}/${message}`,
+      key: cluster.id,
+      label: message,
+      description: formatClock(atMs),
+      tooltip: scaleEventText(event),
+      icon: 'arrow-both',
+      context: 'scaled',
+    };
+    return { row, atMs };
+  });
+  return [...steps, ...incidents]
+    .sort((a, b) => a.atMs - b.atMs)
+    .map(({ row }) => row)
     .reverse();
 }
 
-function workerNode(cluster: Cluster, worker: WorkerInfo): TreeNode {
+/** `draining · 1 task executing · 00:12 of 10:00`. */
+function drainText({ phase, executing, sinceMs, limitMs }: Drain, nowMs: number): string {
+  const doing = {
+    moving: 'its results move',
+    finishing: executing > 0 ? `${plural(executing, 'task')} executing` : 'nothing executing',
+    closing: 'it closes',
+  }[phase];
+  const time = `${formatDuration(nowMs - sinceMs)} of ${formatDuration(limitMs)}`;
+  return ['draining', doing, phase === 'closing' ? '' : time].filter(Boolean).join(' · ');
+}
+
+function workerNode(cluster: Cluster, worker: WorkerInfo, nowMs: number): TreeNode {
+  const drain = cluster.drains?.find((one) => one.worker === worker.address);
   // Schedulers before 2022.8 do not tell a worker's status.
-  const well = worker.status === 'running' || worker.status === 'unknown';
+  const well = !drain && (worker.status === 'running' || worker.status === 'unknown');
   const doing = [...new Set(worker.tasks.map((task) => task.prefix))].slice(0, 3).join(', ');
   const parts = [
-    well ? '' : worker.status,
+    drain ? drainText(drain, nowMs) : well ? '' : worker.status,
     plural(worker.threads, 'thread'),
     `${Math.round(worker.cpuPercent)} %`,
     memory(worker.memoryBytes, worker.memoryLimitBytes),
@@ -231,6 +270,7 @@ function workerNode(cluster: Cluster, worker: WorkerInfo): TreeNode {
   return {
     id: `${cluster.id}/workers/${worker.address}`,
     key: cluster.id,
+    worker: worker.address,
     label: worker.name === worker.address ? worker.address : `worker ${worker.name}`,
     description: parts.filter(Boolean).join(' · '),
     tooltip: [
@@ -240,7 +280,7 @@ function workerNode(cluster: Cluster, worker: WorkerInfo): TreeNode {
     icon: well ? 'vm-running' : 'vm',
     ...(!well && { color: colors.warn }),
     ...(cluster.state.kind === 'lost' && { color: colors.grey }),
-    context: 'worker',
+    context: `worker.${cluster.ownership}.${drain ? 'draining' : worker.status}`,
   };
 }
 
@@ -389,7 +429,7 @@ function groupIcon(group: TaskGroup, bad: number, done: number): Pick<TreeNode, 
 
 /** The rows of the view "Executors". */
 export function executorNodes(snapshot: Snapshot): TreeNode[] {
-  const { executors, defaultName, problems } = snapshot.executors;
+  const { executors, defaultName, problems, advice = {} } = snapshot.executors;
   const isDefault = (name: string) => snapshot.targetClusterId === undefined && name === defaultName;
   const rows = executors.map(
     (executor): TreeNode => ({
@@ -401,6 +441,7 @@ export function executorNodes(snapshot: Snapshot): TreeNode[] {
         .join(' · '),
       icon: isDefault(executor.name) ? 'star-full' : 'gear',
       context: `executor${executor.kind === 'existing' ? '.existing' : ''}${isDefault(executor.name) ? '.default' : ''}`,
+      ...adviceNodes(executor.name, advice[executor.name] ?? []),
     }),
   );
   const bad = problems.map(
@@ -417,4 +458,21 @@ export function executorNodes(snapshot: Snapshot): TreeNode[] {
     }),
   );
   return [...rows, ...bad];
+}
+
+/** What is to be known of an executor before it is started, under its row. */
+function adviceNodes(name: string, advice: readonly Advice[]): Pick<TreeNode, 'children' | 'expanded'> {
+  if (advice.length === 0) return {};
+  const children = advice.map(
+    ({ severity, message }, i): TreeNode => ({
+      id: `executor/${name}/advice/${i}`,
+      key: name,
+      label: message,
+      icon: severity === 'info' ? 'info' : 'warning',
+      ...(severity !== 'info' && { color: colors.warn }),
+      opens: 'executors',
+      context: 'executorAdvice',
+    }),
+  );
+  return { children, expanded: true };
 }

@@ -4,6 +4,7 @@
  * log text. When its stdin ends it closes every cluster and run that it started, then leaves.
  */
 
+import type { ScaleStep } from '../core/scaling.ts';
 import type { Security } from '../core/security.ts';
 import type { TaskState } from '../core/tasks.ts';
 
@@ -46,6 +47,8 @@ export type HostRequest =
       readonly op: 'cluster.start';
       readonly cluster: string;
       readonly options: LocalClusterOptions;
+      /** As for `LocalCluster.adapt`: the number of workers follows the work; `n_workers` is the start size. */
+      readonly adapt?: { readonly minimum?: number | null; readonly maximum?: number | null };
       /** What workers inherit when a script starts its own cluster: its folder, environment and import path. */
       readonly cwd?: string;
       readonly env?: Readonly<Record<string, string>>;
@@ -59,7 +62,25 @@ export type HostRequest =
     }
   /** `force`: kill at once instead of closing; used by a forced cancel. Answered by `cluster.ended`. */
   | { readonly op: 'cluster.close'; readonly cluster: string; readonly force: boolean }
-  | { readonly op: 'cluster.scale'; readonly cluster: string; readonly n_workers: number }
+  /** A fixed number of workers. Answered, as the next ones, by `cluster.scaling` with this id, or `error`. */
+  | {
+      readonly op: 'cluster.scale';
+      readonly cluster: string;
+      readonly id: string;
+      readonly n_workers: number;
+    }
+  /** As many workers as the work asks for; null: no such limit. */
+  | {
+      readonly op: 'cluster.adapt';
+      readonly cluster: string;
+      readonly id: string;
+      readonly minimum: number | null;
+      readonly maximum: number | null;
+    }
+  /** The worker of this name has retired: it is not to be started again. */
+  | { readonly op: 'cluster.drop'; readonly cluster: string; readonly id: string; readonly name: string }
+  /** The worker at this address, which was to retire, shall take tasks again. */
+  | { readonly op: 'cluster.resume'; readonly cluster: string; readonly id: string; readonly worker: string }
   | { readonly op: 'run.start'; readonly spec: RunSpec }
   /**
    * Kills the run's process group. `record`: the user has cancelled, so a flow run that a Prefect API knows of is
@@ -131,7 +152,7 @@ export type HostEvent =
       readonly cluster: string;
       readonly address: string;
       readonly dashboard: string | null;
-      /** How many workers it makes, as Dask chose. */
+      /** How many workers it makes, as Dask chose; of one that adapts, how many it keeps at least. */
       readonly n_workers: number;
       readonly pid: number;
       /** Process group that everything of this cluster is in (POSIX). */
@@ -158,6 +179,19 @@ export type HostEvent =
       readonly worker?: string | null;
       readonly name?: string;
       readonly message: string;
+    }
+  /**
+   * How many workers a cluster shall have. Answers a request, which `id` names, and comes by itself when one that
+   * adapts has started, and with each step that it takes.
+   */
+  | {
+      readonly event: 'cluster.scaling';
+      readonly cluster: string;
+      readonly id?: string;
+      readonly n_workers: number;
+      /** Its limits, if it adapts; a maximum of null is none. */
+      readonly adaptive?: { readonly minimum: number; readonly maximum: number | null };
+      readonly step?: ScaleStep;
     }
   | {
       /** Once per cluster that was asked for: closed by request, failed to start, or died. */

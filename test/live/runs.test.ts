@@ -211,9 +211,9 @@ describe('runs on clusters of plain Dask', function () {
     const clusterId = await bench.startStatic({ n_workers: 1, threads_per_worker: 1 });
     const workers = () => bench.cluster(clusterId)?.info?.workers.length;
     await bench.until(() => workers() === 1, 10_000);
-    bench.manager.handle(clusterId).scale?.(3);
+    await bench.manager.scale(clusterId, 3);
     await bench.until(() => workers() === 3, 20_000);
-    bench.manager.handle(clusterId).scale?.(1);
+    await bench.manager.scale(clusterId, 1);
     await bench.until(() => workers() === 1, 20_000);
     await bench.manager.stop(clusterId, { force: true });
   });

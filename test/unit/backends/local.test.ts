@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { localClusterOptions } from '../../../src/backends/local.ts';
 import { UserError } from '../../../src/core/errors.ts';
 import {
@@ -50,6 +51,46 @@ describe('local clusters', () => {
       scheduler_port: 0,
     };
     assert.deepEqual(localClusterOptions({ name: 'a', kind: 'local', ...options }), options);
+  });
+
+  it('start with their limits, and tell how many workers they shall have', async () => {
+    const limits = { minimum: 1, maximum: 4 };
+    const told = { event: 'cluster.scaling', cluster: '$cluster', n_workers: 1, adaptive: limits };
+    const bed = await make({ 'cluster.start': [clusterStarted, { say: told }], echo: true });
+    const { id, started } = bed.manager.start({
+      executor: { name: 'local', kind: 'local', n_workers: 1, adapt_kwargs: { minimum: 1, maximum: 4 } },
+      backend: bed.backend,
+      name: 'local',
+      lifetime: 'static',
+    });
+    await started;
+    await bed.until(() => bed.cluster(id)?.scaling !== undefined);
+    assert.deepEqual(bed.cluster(id)?.scaling, { workers: 1, adaptive: limits });
+    const heard = () => bed.log.lines.find((line) => line.includes('"op":"cluster.start"'));
+    while (!heard()) await sleep(10);
+    assert.match(heard() ?? '', /"options":\{"n_workers":1\},"adapt":\{"minimum":1,"maximum":4\}/);
+  });
+
+  it('change how many workers they have, or say why not', async () => {
+    const answer = { event: 'cluster.scaling', cluster: '$cluster', id: '$id', n_workers: 3 };
+    const step = { from: 2, to: 3, why: 'asked' };
+    const refusal = { event: 'error', op: 'cluster.adapt', id: '$id', message: 'maximum must be int or inf' };
+    const bed = await make({
+      'cluster.scale': [{ say: { ...answer, step } }],
+      'cluster.adapt': [{ say: refusal }],
+      'cluster.drop': [{ say: { ...answer, step: { ...step, why: 'retired', worker: '1' } } }],
+      'cluster.resume': [{ say: answer }],
+    });
+    const id = await bed.startStatic();
+    await bed.manager.scale(id, 3);
+    await assert.rejects(bed.manager.adapt(id, { maximum: 2 }), {
+      reason: 'cluster-failed',
+      message: 'Dask refuses: maximum must be int or inf',
+    });
+    await bed.manager.handle(id).drop?.('1');
+    await bed.manager.handle(id).resume?.('tcp://127.0.0.1:1');
+    const messages = bed.cluster(id)?.scaleEvents?.map(({ message }) => message);
+    assert.deepEqual(messages, ['scaled to 3', 'worker 1 retired: 2 → 3']);
   });
 
   it('start, say their stage, and end when told to', async () => {
@@ -124,7 +165,7 @@ describe('local clusters', () => {
       'cluster.scale': [ended('died', { message: "The cluster's process was ended by SIGKILL." })],
     });
     const id = await bed.startStatic();
-    bed.manager.handle(id).scale?.(3);
+    await assert.rejects(bed.manager.scale(id, 3), { message: 'The cluster has ended meanwhile' });
     await bed.until(() => bed.cluster(id)?.state.kind === 'failed');
     const state = bed.cluster(id)?.state;
     assert.ok(state?.kind === 'failed');
@@ -134,7 +175,7 @@ describe('local clusters', () => {
   it('end with the host, and the row says so', async () => {
     const bed = await make({ 'cluster.scale': [{ kill: 'SIGKILL' }] });
     const id = await bed.startStatic();
-    bed.manager.handle(id).scale?.(3);
+    await assert.rejects(bed.manager.scale(id, 3));
     await bed.until(() => bed.cluster(id)?.state.kind === 'failed');
     const state = bed.cluster(id)?.state;
     assert.ok(state?.kind === 'failed');

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { describeExecutor, type Executor, plural, readExecutors } from '../../../src/core/executor.ts';
+import {
+  describeExecutor,
+  type Executor,
+  plural,
+  readExecutors,
+  warningDetail,
+} from '../../../src/core/executor.ts';
 
 const problemsOf = (executors: unknown, defaultName?: unknown) =>
   readExecutors(executors, defaultName).problems.map(({ where, message }) => `${where}: ${message}`);
@@ -124,6 +130,55 @@ describe('executors in the settings', () => {
     assert.deepEqual(problemsOf([{ name: 'a', kind: 'cloud' }]), ['a: kind must be "local" or "existing"']);
   });
 
+  it('may adapt to the work, within limits that make sense', () => {
+    const adaptive = (adapt_kwargs: unknown) => problemsOf([{ name: 'a', kind: 'local', adapt_kwargs }]);
+    for (const good of [{}, { minimum: 0 }, { minimum: null, maximum: 8 }, { minimum: 2, maximum: 2 }])
+      assert.deepEqual(adaptive(good), []);
+    const shape =
+      'a: adapt_kwargs must be an object with "minimum" and "maximum", each a whole number or null';
+    for (const bad of [true, { minimum: '1' }, { maximum: 1.5 }]) assert.deepEqual(adaptive(bad), [shape]);
+    assert.deepEqual(adaptive({ interval: '1s' }), ['a: unknown option "interval"']);
+    assert.deepEqual(adaptive({ minimum: 4, maximum: 2 }), [
+      'a: adapt_kwargs: The maximum (2) is below the minimum (4): Dask would always keep 4 and never adapt.',
+    ]);
+    assert.match(adaptive({ maximum: 0 })[0] ?? '', /The maximum must be a whole number from 1/);
+  });
+
+  it('come with what is to be known before they are started', () => {
+    const machine = { cores: 4, memoryBytes: 8 * 1024 ** 3 };
+    const advice = (options: object) =>
+      (readExecutors([{ name: 'a', kind: 'local', ...options }], '', machine).advice?.a ?? []).map(
+        ({ severity, message }) => `${severity}: ${message}`,
+      );
+    assert.deepEqual(advice({}), []);
+    assert.deepEqual(advice({ n_workers: 4 }), []);
+    assert.deepEqual(advice({ n_workers: 4, threads_per_worker: 2, memory_limit: '4GiB' }), [
+      'info: 4 workers × 2 threads are more than the 4 cores of this machine.',
+      'info: 4 workers may take 16 GiB of memory; this machine has 8 GiB.',
+    ]);
+    assert.deepEqual(advice({ n_workers: 4, memory_limit: 0.5 }), [
+      'info: 4 workers may take 16 GiB of memory; this machine has 8 GiB.',
+    ]);
+    assert.deepEqual(advice({ n_workers: 4, memory_limit: 'auto' }), []);
+    assert.match(advice({ adapt_kwargs: {} })[0] ?? '', /^warning: Without a maximum/);
+    assert.match(
+      advice({ adapt_kwargs: { minimum: 0, maximum: 4 } })[0] ?? '',
+      /^warning: With a minimum of 0/,
+    );
+    assert.deepEqual(advice({ n_workers: 4, adapt_kwargs: { minimum: 1, maximum: 2 } }), [
+      'info: It starts with 4 workers; adaptive scaling then goes within its limits.',
+    ]);
+    const read = readExecutors([{ name: 'a', kind: 'local', adapt_kwargs: { maximum: 9 } }], '', machine);
+    assert.match(
+      warningDetail(read, 'a').detail ?? '',
+      /^With a minimum of 0 [^.]*\.$/,
+      'the warnings alone',
+    );
+    assert.deepEqual(warningDetail(read, 'local'), {});
+    const existing = { name: 'b', kind: 'existing', address: 'tcp://10.0.0.5:8786' };
+    assert.equal(readExecutors([existing], '', machine).advice, undefined);
+  });
+
   it('are described in a few words', () => {
     const described = (options: object) => describeExecutor({ name: 'a', kind: 'local', ...options });
     assert.equal(described({}), 'local · sized by the cores');
@@ -132,6 +187,12 @@ describe('executors in the settings', () => {
     assert.equal(
       described({ n_workers: 1, threads_per_worker: 4, processes: false, memory_limit: '4GiB' }),
       'local · 1 worker × 4 threads · threads in one process · 4GiB',
+    );
+    const adapt_kwargs = { minimum: 1, maximum: 8 };
+    assert.equal(described({ adapt_kwargs }), 'local · 1–8 workers, adaptive');
+    assert.equal(
+      described({ adapt_kwargs, n_workers: 2, threads_per_worker: 2 }),
+      'local · 1–8 workers, adaptive · 2 threads per worker',
     );
     assert.equal(plural(1_000, 'task'), '1,000 tasks');
   });

@@ -12,6 +12,7 @@ const executor = { name: 'local', kind: 'local' } as const;
 class HandBackend implements Backend {
   context: BackendContext | undefined;
   readonly closes: boolean[] = [];
+  readonly sizes: unknown[] = [];
   #started = Promise.withResolvers<ClusterHandle>();
   readonly finished = Promise.withResolvers<ClusterExit>();
   closeError: Error | undefined;
@@ -29,7 +30,8 @@ class HandBackend implements Backend {
       dashboard: null,
       workers: 1,
       finished: this.finished.promise,
-      scale: () => undefined,
+      scale: async (workers) => void this.sizes.push(workers),
+      adapt: async (limits) => void this.sizes.push(limits),
       close: async ({ force }) => {
         this.closes.push(force);
         if (this.closeError) throw this.closeError;
@@ -189,6 +191,43 @@ describe('cluster manager', () => {
     backend.context?.worker({ what: 'died', name: '4', message: 'of the end' });
     assert.deepEqual(incidents(), before, 'what dies of a stop is no incident');
     await stopped;
+  });
+
+  it('keeps how many workers a cluster shall have, and the last few steps to that', async () => {
+    const { store, backend, manager, id, started } = bench();
+    backend.answer();
+    await started;
+    const cluster = () => store.snapshot.clusters.get(id);
+    const adaptive = { minimum: 1, maximum: 8 };
+    backend.context?.scaling({ scaling: { workers: 1, adaptive } });
+    assert.deepEqual(cluster()?.scaling, { workers: 1, adaptive });
+    assert.equal(cluster()?.scaleEvents, undefined, 'nothing has changed');
+    const step = { from: 1, to: 2, why: 'tasks', waiting: 3 } as const;
+    backend.context?.scaling({ scaling: { workers: 2, adaptive }, step });
+    for (let to = 3; to < 6; to += 1)
+      backend.context?.scaling({ scaling: { workers: to }, step: { from: to - 1, to, why: 'asked' } });
+    assert.deepEqual(cluster()?.scaling, { workers: 5 });
+    const messages = () => cluster()?.scaleEvents?.map(({ message }) => message);
+    assert.deepEqual(messages(), ['scaled to 3', 'scaled to 4', 'scaled to 5']);
+    const stopped = manager.stop(id, { force: false });
+    backend.context?.scaling({ scaling: { workers: 0 }, step: { from: 5, to: 0, why: 'asked' } });
+    assert.equal(messages()?.length, 3, 'an end is no step');
+    await stopped;
+  });
+
+  it('scales what is ours, and nothing else', async () => {
+    const { backend, manager, id, started, watched } = bench();
+    await assert.rejects(manager.scale(id, 2), { reason: 'unreachable' });
+    backend.answer();
+    await started;
+    await manager.scale(id, 2);
+    await manager.adapt(id, { minimum: 1, maximum: 2 });
+    assert.deepEqual(backend.sizes, [2, { minimum: 1, maximum: 2 }]);
+    const attached = manager.attach({ name: 'prod', address: 'tcp://10.0.0.5:8786' });
+    watched.listener?.onInfo(infoOf());
+    const message = 'prod was not started from here: its owner says how many workers';
+    await assert.rejects(manager.scale(attached, 2), { reason: 'not-permitted', message });
+    await assert.rejects(manager.adapt(attached, {}), { reason: 'not-permitted', message });
   });
 
   it('shows a scheduler that is lost, and that it is back', async () => {

@@ -209,6 +209,49 @@ describe('clusters in the explorer', () => {
     assert.deepEqual(read(dead[0]?.children ?? []), shown);
   });
 
+  it('say that they adapt, what they were asked to become, and why they keep workers', () => {
+    const scaling = { workers: 2, adaptive: { minimum: 1, maximum: 8 } };
+    const atMs = nowMs;
+    const scaleEvents = [
+      { atMs, message: 'scaled to 4' },
+      { atMs: atMs + 2, message: 'adaptive: 2 → 4 (12 tasks waiting)' },
+    ];
+    const incidents = [{ atMs: atMs + 1, worker: '1', message: 'worker 1 was killed', restarted: true }];
+    const info = infoOf(aWorker(0, { tasks: [] }), aWorker(1, { tasks: [] }));
+    const row = clusterRow(running, { scaling, scaleEvents, incidents, info });
+    assert.equal(row.description, 'running · 2 workers · 4 threads · adaptive 1–8 · static');
+    assert.deepEqual(read(row.children ?? []).slice(-3), [
+      `adaptive: 2 → 4 (12 tasks waiting) | ${clock}`,
+      `worker 1 was killed | restarted · ${clock}`,
+      `scaled to 4 | ${clock}`,
+    ]);
+    assert.match(row.tooltip ?? '', /adaptive: 2 → 4 \(12 tasks waiting\) · /);
+    assert.doesNotMatch(row.tooltip ?? '', /results are held/);
+    const tasks = { ...info.totals.tasks, memory: 3 };
+    const held = clusterRow(running, { scaling, info: { ...info, totals: { ...info.totals, tasks } } });
+    assert.match(held.tooltip ?? '', /Workers may stay above the minimum while results are held \(3\)\./);
+    const fixed = clusterRow(running, { scaling: { workers: 2 }, info });
+    assert.equal(fixed.description, 'running · 2 workers · 4 threads · static');
+  });
+
+  it('show a worker that is being retired, and how far that is', () => {
+    const worker = (phase: 'moving' | 'finishing' | 'closing', executing: number) => {
+      const drain = { name: '0', sinceMs: nowMs - 12_000, limitMs: 600_000, phase, executing };
+      const drains = [{ worker: aWorker(0).address, ...drain }];
+      const row = clusterRow(running, { drains, info: infoOf(aWorker(0, { tasks: [] })) });
+      return row.children?.[1]?.children?.[0];
+    };
+    const usual = '2 threads · 73 % · 412 MiB of 4 GiB';
+    assert.equal(worker('moving', 0)?.description, `draining · its results move · 00:12 of 10:00 · ${usual}`);
+    assert.equal(
+      worker('finishing', 1)?.description,
+      `draining · 1 task executing · 00:12 of 10:00 · ${usual}`,
+    );
+    assert.equal(worker('closing', 0)?.description, `draining · it closes · ${usual}`);
+    assert.equal(worker('finishing', 1)?.context, 'worker.owned.draining');
+    assert.equal(worker('finishing', 1)?.worker, aWorker(0).address);
+  });
+
   it('show the run that waits while a cluster starts, and none that is over', () => {
     const starting = snapshotOf([aCluster], [aRun]);
     assert.deepEqual(read(clusterNodes(starting, 1_000)), [
@@ -338,6 +381,15 @@ describe('executors in the explorer', () => {
       nodes.map(({ context }) => context),
       ['executor.default', 'executor'],
     );
+  });
+
+  it('say under a row what is to be known before it is started', () => {
+    const nodes = rows([{ name: 'wide', kind: 'local', adapt_kwargs: { minimum: 1 } }]);
+    assert.equal(nodes[0]?.description, 'default · local · 1 or more workers, adaptive');
+    const [advice] = nodes[0]?.children ?? [];
+    assert.match(advice?.label ?? '', /^Without a maximum Dask starts as many workers as/);
+    assert.deepEqual([advice?.icon, advice?.context], ['warning', 'executorAdvice']);
+    assert.equal(nodes[1]?.children, undefined);
   });
 
   it('have no default while runs use a cluster', () => {

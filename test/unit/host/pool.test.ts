@@ -83,6 +83,7 @@ describe('hosts of a window', () => {
         inherit: {},
         stage: () => undefined,
         worker: () => undefined,
+        scaling: () => undefined,
       },
     );
     assert.equal(address, 'tcp://127.0.0.1:1');

@@ -132,7 +132,14 @@ describe('host that fits a run', () => {
   it('never ends what runs in it: the user is told when the package is seen', async () => {
     const host = await withPackages(dask, { 'cluster.start': [clusterStarted] });
     const signal = new AbortController().signal;
-    const context = { clusterId: 'c1', signal, inherit: {}, stage: () => undefined, worker: () => undefined };
+    const context = {
+      clusterId: 'c1',
+      signal,
+      inherit: {},
+      stage: () => undefined,
+      worker: () => undefined,
+      scaling: () => undefined,
+    };
     const started = new LocalBackend(host).start({ name: 'local', kind: 'local' }, context);
     await assert.rejects(suitableHost(host, never, 'prefect'), {
       message: /^Prefect is not installed/,

@@ -426,7 +426,7 @@ describe('run', () => {
       const clusterId = await bed.startStatic();
       const ids = [await bed.start({ clusterId }), await bed.start({ clusterId })];
       for (const id of ids) await bed.until(() => bed.run(id).state.kind === 'running');
-      bed.manager.handle(clusterId).scale?.(1);
+      await assert.rejects(bed.manager.scale(clusterId, 1));
       for (const id of ids) {
         const run = await bed.over(id);
         assert.equal(run.state.kind, 'crashed');
