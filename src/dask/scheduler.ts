@@ -141,6 +141,18 @@ export class SchedulerClient {
     );
   }
 
+  /**
+   * How many tasks have a thread on one worker at this moment; its metrics are up to a second old, and before 2022.11
+   * leave out tasks that have left the thread pool. Asks that worker alone.
+   */
+  async threadsBusyOn(worker: string, options?: CallOptions): Promise<number> {
+    const reply = asRecord(await this.#call('processing', { workers: [worker] }, options));
+    const keys = asArray(reply[worker]);
+    if (keys.length === 0) return 0;
+    const stacks = asRecord(await this.#call('call_stack', { keys }, options));
+    return Object.keys(asRecord(stacks[worker])).length;
+  }
+
   /** The scheduler's kept log, oldest first. */
   async schedulerLogs(options?: CallOptions): Promise<readonly LogLine[]> {
     return readLog(await this.#call('get_logs', { timestamps: true }, options));

@@ -19,6 +19,8 @@ export interface BedOptions {
   readonly port?: number;
   /** With TLS; made for it by default. */
   readonly certificates?: TestCertificates;
+  /** Calls that the scheduler's settings forbid. */
+  readonly blocked?: readonly string[];
 }
 
 /** A real scheduler with workers, in a process group of its own that ends with `stop` or with this process. */
@@ -46,6 +48,7 @@ export async function startBed({
   host = '127.0.0.1',
   port = 0,
   certificates,
+  blocked = [],
 }: BedOptions): Promise<Bed> {
   const { python } = await daskEnv(version);
   const secure = protocol === 'tls' || protocol === 'wss';
@@ -54,6 +57,7 @@ export async function startBed({
   const directory = await mkdtemp(join(tmpdir(), 'flow-clusters-bed-'));
   const args = ['--protocol', protocol, '--workers', String(workers), ...(nanny ? ['--nanny'] : [])];
   args.push('--host', host, '--port', String(port));
+  if (blocked.length > 0) args.push('--blocked', ...blocked);
   if (tls) args.push('--tls', '--ca', tls.files.ca, '--cert', tls.files.cert, '--key', tls.files.key);
   const child = spawn(python, [script, ...args], { stdio: 'pipe', detached: true, cwd: directory });
   let log = '';

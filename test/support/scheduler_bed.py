@@ -17,6 +17,7 @@ from distributed import Client, Nanny, Scheduler, Worker
 from distributed.security import Security
 
 held = []
+naps = {"begun": 0, "ended": 0}
 
 
 class Recorded(dict):
@@ -32,7 +33,10 @@ class Recorded(dict):
 
 
 def nap(seconds):
+    counts = sys.modules["__main__"].naps  # without nannies all workers are threads of this process
+    counts["begun"] += 1
     time.sleep(seconds)
+    counts["ended"] += 1
     return seconds
 
 
@@ -51,6 +55,10 @@ async def serve_calls(client, scheduler):
             held.extend([client.submit(run, seconds, key=f"{prefix}-{len(held) + i}") for i in range(count)])
         elif op == "tuple":
             held.append(client.submit(nap, args[1], key=(args[0], 0, 1)))
+        elif op == "naps":
+            answer = naps
+        elif op == "release":
+            held.clear()
         elif op == "log_event":
             scheduler.log_event(*args)
         elif op == "prefixes":
@@ -78,6 +86,7 @@ async def main(options):
         port=options.port,
         # Any port of the same host. As text Dask can't read an IPv6 number here.
         dashboard_address=(options.host.strip("[]"), 0),
+        blocked_handlers=options.blocked,
         **security,
     ) as scheduler:
         scheduler.handlers = Recorded(scheduler.handlers)
@@ -104,6 +113,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--nanny", action="store_true")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--blocked", nargs="*", help="calls that the scheduler refuses")
     for part in ("ca", "cert", "key"):
         parser.add_argument(f"--{part}")
     asyncio.run(main(parser.parse_args()))

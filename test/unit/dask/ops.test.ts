@@ -17,6 +17,7 @@ const verbs: Readonly<Record<string, readonly [call: Call, ...ops: string[]]>> =
   processing: [(client) => client.processing(), 'processing'],
   taskPrefixStates: [(client) => client.taskPrefixStates(), 'get_task_prefix_states'],
   callStack: [(client) => client.callStack(), 'call_stack'],
+  threadsBusyOn: [(client) => client.threadsBusyOn('tcp://127.0.0.1:1'), 'processing', 'call_stack'],
   schedulerLogs: [(client) => client.schedulerLogs(), 'get_logs'],
   workerLogs: [(client) => client.workerLogs(), 'broadcast get_logs'],
   events: [(client) => client.events('all'), 'events'],
