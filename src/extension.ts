@@ -10,6 +10,7 @@ import { Commands } from './protocol/commands.ts';
 import { Attachments } from './runs/attachments.ts';
 import { RunChannels } from './runs/channel.ts';
 import { ClusterOutputs } from './runs/clusterOutputs.ts';
+import { Retirements } from './runs/retire.ts';
 import { RunService } from './runs/service.ts';
 import { AttachCommands } from './ui/attachCommands.ts';
 import { readWorkspaceCertificates } from './ui/certificates.ts';
@@ -22,6 +23,7 @@ import { Lenses } from './ui/lenses.ts';
 import { logFailures, showError } from './ui/messages.ts';
 import { Interpreters, selectInterpreter } from './ui/python.ts';
 import { RunCommands } from './ui/runCommands.ts';
+import { ScalingCommands } from './ui/scaling.ts';
 import { followSettings, setDefaultExecutor } from './ui/settings.ts';
 import { createStatusBar } from './ui/statusBar.ts';
 import { createViews } from './ui/views.ts';
@@ -63,6 +65,12 @@ export function activate(context: vscode.ExtensionContext): void {
     pool,
     connect: ({ address, security }) => new SchedulerClient(address, { security }),
   });
+  const retirements = new Retirements({
+    store,
+    manager,
+    connect: (address, security) => new SchedulerClient(address, { security }),
+  });
+  const scaling = new ScalingCommands({ store, manager, retirements, log });
   context.subscriptions.push(
     log,
     followSettings(store),
@@ -76,6 +84,7 @@ export function activate(context: vscode.ExtensionContext): void {
     runCommands,
     attach,
     clusterCommands,
+    retirements,
     registerCommands(
       {
         [Commands.runFlow]: (ref) => flows.run(ref),
@@ -92,7 +101,9 @@ export function activate(context: vscode.ExtensionContext): void {
         [Commands.openDashboard]: (node) => clusterCommands.dashboard(node),
         [Commands.copyAddress]: (node) => clusterCommands.copyAddress(node),
         [Commands.showClusterLogs]: (node) => clusterCommands.logs(node),
-        [Commands.scaleCluster]: (node) => clusterCommands.scale(node),
+        [Commands.scaleCluster]: (node) => scaling.scale(node),
+        [Commands.retireWorker]: (node) => scaling.retire(node),
+        [Commands.cancelRetire]: (node) => scaling.cancelRetire(node),
         [Commands.useForRuns]: (node) => clusterCommands.useForRuns(node),
         [Commands.stopUsing]: () => clusterCommands.stopUsing(),
         [Commands.dismissCluster]: (node) => clusterCommands.dismiss(node),

@@ -15,6 +15,8 @@ export const Commands = {
   copyAddress: 'flowClusters.cluster.copyAddress',
   showClusterLogs: 'flowClusters.cluster.logs',
   scaleCluster: 'flowClusters.cluster.scale',
+  retireWorker: 'flowClusters.worker.retire',
+  cancelRetire: 'flowClusters.worker.cancelRetire',
   useForRuns: 'flowClusters.cluster.useForRuns',
   stopUsing: 'flowClusters.cluster.stopUsing',
   dismissCluster: 'flowClusters.cluster.dismiss',

@@ -4,7 +4,7 @@ import { LocalBackend } from '../backends/local.ts';
 import type { ClusterHandle } from '../core/backend.ts';
 import { type Cluster, incidentText, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
-import { describeExecutor, type LocalExecutor } from '../core/executor.ts';
+import { describeExecutor, type LocalExecutor, warningDetail } from '../core/executor.ts';
 import type { ClusterManager } from '../core/manager.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
@@ -14,9 +14,7 @@ import { missingPackage } from '../host/errors.ts';
 import type { HostPool } from '../host/pool.ts';
 import type { ClusterOutputs } from '../runs/clusterOutputs.ts';
 import { type FlowCommands, requireTrust } from './flowCommands.ts';
-
-/** A worker takes a second or two to start. */
-const scaleTimeoutMs = 60_000;
+import { pickCluster } from './picks.ts';
 
 export interface ClusterCommandsOptions {
   readonly store: Store;
@@ -139,48 +137,6 @@ export class ClusterCommands implements vscode.Disposable {
     }
   }
 
-  async scale(node?: TreeNode): Promise<void> {
-    const fits = (cluster: Cluster) =>
-      cluster.lifetime === 'static' && cluster.ownership === 'owned' && hasAddress(cluster);
-    const cluster = await this.#pick(node, 'Scale which cluster?', fits);
-    if (!cluster) return;
-    const typed = await vscode.window.showInputBox({
-      title: `Scale ${cluster.name}`,
-      prompt: 'Number of workers',
-      value: String(cluster.info?.workers.length ?? 1),
-      validateInput: (text) => (/^\d{1,4}$/.test(text.trim()) ? undefined : 'A whole number is needed'),
-    });
-    if (typed === undefined) return;
-    const wanted = Number(typed);
-    this.#options.manager.handle(cluster.id).scale?.(wanted);
-    await vscode.window.withProgress(
-      { location: vscode.ProgressLocation.Window, title: `Scaling ${cluster.name} to ${wanted}` },
-      () => this.#scaled(cluster.id, wanted),
-    );
-  }
-
-  /** Resolves when the cluster has so many workers, or is gone. Throws a {@link UserError} if that takes too long. */
-  async #scaled(id: string, wanted: number): Promise<void> {
-    const { store } = this.#options;
-    const workers = () => store.snapshot.clusters.get(id)?.info?.workers.length;
-    const done = () => !store.snapshot.clusters.has(id) || workers() === wanted;
-    let listening: { dispose(): void } | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    const inTime = await new Promise<boolean>((resolve) => {
-      if (done()) return resolve(true);
-      listening = store.onDidChange(() => done() && resolve(true));
-      timer = setTimeout(() => resolve(false), scaleTimeoutMs);
-    });
-    listening?.dispose();
-    clearTimeout(timer);
-    if (inTime) return;
-    const name = store.snapshot.clusters.get(id)?.name ?? id;
-    throw new UserError('timeout', `${name} has ${workers() ?? 0} workers instead of ${wanted}`, {
-      hint: `Dask was asked ${scaleTimeoutMs / 1000} s ago. What it said is in the output.`,
-      action: { kind: 'show-output' },
-    });
-  }
-
   /** Makes a static cluster the one that lenses run on. */
   async useForRuns(node?: TreeNode): Promise<void> {
     const fits = (cluster: Cluster) => cluster.lifetime === 'static' && hasAddress(cluster);
@@ -238,6 +194,7 @@ export class ClusterCommands implements vscode.Disposable {
     const items = executors.map((executor) => ({
       label: executor.name,
       description: describeExecutor(executor),
+      ...warningDetail(this.#options.store.snapshot.executors, executor.name),
       executor,
     }));
     const picked = await vscode.window.showQuickPick(items, {
@@ -246,22 +203,12 @@ export class ClusterCommands implements vscode.Disposable {
     return picked?.executor;
   }
 
-  async #pick(
+  #pick(
     node: TreeNode | undefined,
     title: string,
     fits: (cluster: Cluster) => boolean,
   ): Promise<Cluster | undefined> {
-    const { clusters } = this.#options.store.snapshot;
-    if (node) return clusters.get(node.key);
-    const candidates = [...clusters.values()].filter(fits);
-    if (candidates.length === 0) throw new UserError('unreachable', 'There is no such cluster now');
-    if (candidates.length === 1) return candidates[0];
-    const items = candidates.map((cluster) => ({
-      label: cluster.name,
-      description: cluster.state.kind,
-      cluster,
-    }));
-    return (await vscode.window.showQuickPick(items, { title }))?.cluster;
+    return pickCluster(this.#options.store.snapshot, node, title, fits);
   }
 }
 

@@ -32,6 +32,10 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
       'flowClusters.hasAttachedClusters',
       clusters.some(({ ownership }) => ownership === 'attached'),
     );
+    tell(
+      'flowClusters.hasDrains',
+      clusters.some(({ drains = [] }) => drains.length > 0),
+    );
     tell('flowClusters.hasTarget', store.snapshot.targetClusterId !== undefined);
   };
   const followEditor = async (editor: vscode.TextEditor | undefined) => {

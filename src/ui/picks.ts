@@ -1,9 +1,11 @@
 import * as vscode from 'vscode';
+import type { Cluster } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
-import { describeExecutor, type Executor } from '../core/executor.ts';
+import { describeExecutor, type Executor, warningDetail } from '../core/executor.ts';
 import type { FlowDef } from '../core/flow.ts';
 import { flowAt } from '../core/flowAt.ts';
 import type { Snapshot } from '../core/store.ts';
+import type { TreeNode } from '../core/tree.ts';
 
 /** What the user chose to run on, before a host is known. */
 export type Choice = { readonly executor: Executor } | { readonly clusterId: string };
@@ -48,6 +50,7 @@ export async function pickTarget(
   const executorItem = (executor: Executor): TargetItem => ({
     label: executor.name,
     description: describeExecutor(executor),
+    ...warningDetail(snapshot.executors, executor.name),
     iconPath: new vscode.ThemeIcon(executor.kind === 'existing' ? 'plug' : 'gear'),
     buttons,
     choice: { executor },
@@ -83,6 +86,25 @@ export async function pickTarget(
   ];
   const answer = await picked(pick);
   return answer?.item.choice && { choice: answer.item.choice, parameters: answer.byButton };
+}
+
+/** The cluster of a row, or the one that fits, or which of them the user picks. Throws if there is none. */
+export async function pickCluster(
+  { clusters }: Snapshot,
+  node: TreeNode | undefined,
+  title: string,
+  fits: (cluster: Cluster) => boolean,
+): Promise<Cluster | undefined> {
+  if (node) return clusters.get(node.key);
+  const candidates = [...clusters.values()].filter(fits);
+  if (candidates.length === 0) throw new UserError('unreachable', 'There is no such cluster now');
+  if (candidates.length === 1) return candidates[0];
+  const items = candidates.map((cluster) => ({
+    label: cluster.name,
+    description: cluster.state.kind,
+    cluster,
+  }));
+  return (await vscode.window.showQuickPick(items, { title }))?.cluster;
 }
 
 /** Shows a pick and resolves with the row that was taken, by itself or by its button; undefined if none was. */

@@ -1,14 +1,25 @@
+import { availableParallelism, totalmem } from 'node:os';
 import * as vscode from 'vscode';
 import { readExecutors } from '../core/executor.ts';
+import type { Machine } from '../core/scaling.ts';
 import type { Store } from '../core/store.ts';
 import { Commands } from '../protocol/commands.ts';
+
+/** Where local clusters are started. */
+export function thisMachine(): Machine {
+  return { cores: availableParallelism(), memoryBytes: totalmem() };
+}
 
 /** Keeps the store's executors as the settings say. What is wrong with them is told once, when it comes up. */
 export function followSettings(store: Store): vscode.Disposable {
   let told = '';
   const read = () => {
     const settings = vscode.workspace.getConfiguration('flowClusters');
-    const executors = readExecutors(settings.get('executors'), settings.get('defaultExecutor'));
+    const executors = readExecutors(
+      settings.get('executors'),
+      settings.get('defaultExecutor'),
+      thisMachine(),
+    );
     store.dispatch({ type: 'executors', executors });
     const problems = executors.problems.map(({ where, message }) => `${where}: ${message}`).join('; ');
     if (problems && problems !== told) void warn(problems);

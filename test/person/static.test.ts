@@ -26,13 +26,34 @@ describe('a static cluster', function () {
     await workbench.row('Clusters', /^local/).waitFor({ state: 'detached' });
   });
 
-  it('is scaled; a restart of what it runs in asks first', async () => {
+  it('is scaled, adapts, loses a worker on demand; a restart of what it runs in asks first', async () => {
     const workbench = await openWindow({ file: 'plain_dask.py' });
     await workbench.openSidebar();
     await workbench.runCommand('Flow Clusters: Start Cluster');
     await workbench.row('Clusters', /^local.*running · 2 workers.*static/).waitFor({ timeout: 60_000 });
     await workbench.runCommand('Flow Clusters: Scale Cluster');
+    await workbench.pick('Adaptive');
     await workbench.answer('1');
+    await workbench.asked('Workers at most').waitFor();
+    const input = workbench.page.locator('.quick-input-widget:visible input').first();
+    await input.fill('0');
+    await workbench.asked('The maximum must be a whole number').waitFor();
+    await workbench.screenshot('limits of adaptive scaling');
+    await workbench.answer('2');
+    await workbench.row('Clusters', /^local.*running .* adaptive 1–2/).waitFor();
+    await workbench.row('Clusters', /^set to adaptive 1–2/).waitFor();
+    await workbench.row('Clusters', /^adaptive: 2 → 1 \(idle\)/).waitFor({ timeout: 60_000 });
+    await workbench.runCommand('Flow Clusters: Scale Cluster');
+    await workbench.pick('Fixed number');
+    await workbench.answer('2');
+    await workbench
+      .row('Clusters', /^local.*running · 2 workers · 2 threads · static/)
+      .waitFor({ timeout: 60_000 });
+    await workbench.runCommand('Flow Clusters: Retire Worker');
+    await workbench.pick(/^worker/);
+    await workbench.row('Clusters', /^worker \d.*draining/).waitFor();
+    await workbench.screenshot('retiring a worker');
+    await workbench.row('Clusters', /^worker \d retired: 2 → 1/).waitFor({ timeout: 60_000 });
     await workbench.row('Clusters', /^local.*running · 1 worker /).waitFor({ timeout: 60_000 });
 
     await workbench.runCommand('Flow Clusters: Restart Cluster Host');

@@ -96,6 +96,11 @@ export class Workbench {
     await this.page.keyboard.press('Enter');
   }
 
+  /** What the input box that is open says under it. */
+  asked(text: string): Locator {
+    return this.page.locator('.quick-input-message').filter({ hasText: text });
+  }
+
   /** Chooses an entry of the pick that is open. */
   async pick(text: string | RegExp): Promise<void> {
     await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: text }).first().click();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ClusterState } from '../../../src/core/cluster.ts';
+import type { Cluster, ClusterState } from '../../../src/core/cluster.ts';
 import { readExecutors } from '../../../src/core/executor.ts';
 import type { RunState } from '../../../src/core/run.ts';
 import { emptySnapshot, type Snapshot } from '../../../src/core/store.ts';
@@ -124,6 +124,7 @@ describe('package.json', () => {
       name: 'a',
       kind: 'local',
       n_workers: 1,
+      adapt_kwargs: { minimum: 1, maximum: 4 },
       threads_per_worker: 1,
       processes: true,
       memory_limit: 'auto',
@@ -217,7 +218,13 @@ describe('actions of a row', () => {
     const offered = clusterStates.map((state) => {
       return actions('flowClusters.clusters', clusterRow(state, { lifetime: 'temporary' }));
     });
-    assert.deepEqual(offered, ['stop', 'copyAddress dashboard logs stop', 'copyAddress stop', '', 'dismiss']);
+    assert.deepEqual(offered, [
+      'stop',
+      'copyAddress dashboard logs scale stop',
+      'copyAddress stop',
+      '',
+      'dismiss',
+    ]);
   });
 
   it('of an attached cluster', () => {
@@ -246,9 +253,22 @@ describe('actions of a row', () => {
   it('of a scheduler and of workers', () => {
     const [scheduler, workers] = clusterRow(clusterStates[1] as ClusterState)?.children ?? [];
     assert.equal(actions('flowClusters.clusters', scheduler), 'copyAddress dashboard logs');
-    assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs');
+    assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs retire');
     const without = clusterRow({ kind: 'running', ...place, dashboard: null })?.children?.[0];
     assert.equal(actions('flowClusters.clusters', without), 'copyAddress logs');
+  });
+
+  it('of workers by what they do', () => {
+    const offered = (other: object, drains: object[] = []) => {
+      const cluster = { ...aCluster, state: clusterStates[1] as ClusterState, drains, ownership: 'attached' };
+      const clusters = new Map([['c1', { ...cluster, info: infoOf(aWorker(0, other)) } as Cluster]]);
+      const [row] = clusterNodes({ ...emptySnapshot, clusters }, 0);
+      return actions('flowClusters.clusters', row?.children?.[1]?.children?.[0]);
+    };
+    for (const status of ['running', 'paused', 'unknown', 'closing_gracefully'])
+      assert.equal(offered({ status }), 'logs retire', status);
+    assert.equal(offered({ status: 'closing' }), 'logs');
+    assert.equal(offered({}, [{ worker: aWorker(0).address }]), 'cancelRetire logs');
   });
 
   it('of a run, in both views', () => {
