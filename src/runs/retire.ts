@@ -145,7 +145,8 @@ export class Retirements {
           end.why === 'late' ? `Retiring ${who} took too long${still}` : `Retiring ${who} was cancelled`;
         if (await this.#reopen(cluster, worker))
           return outcome('warning', `${why}: it takes tasks again`, true);
-        const closed = 'Dask cannot open it again from outside: it takes no new tasks until it is retired';
+        const closed =
+          'Dask cannot open it again from outside: it takes no new tasks, and what waits there is stuck, until it is retired';
         return outcome('warning', `${why}. ${closed}`, true);
       }
       default:
@@ -225,7 +226,7 @@ export function retireRisk(cluster: Cluster, worker: WorkerInfo): string {
   return [
     `${cluster.name} was not started from here: its owner and other users depend on it.`,
     means.length > 0
-      ? `Retiring it ${means.join(', ')}, whosever they are.`
+      ? `Retiring the worker ${means.join(', ')}, whosever they are.`
       : 'The worker has no tasks and no results now.',
     'What scales the cluster for its owner (adaptive scaling, Kubernetes, a batch system) may start another worker at once, or take this one for failed.',
     'Once begun, this cannot be taken back: the worker takes no new tasks any more.',
