@@ -1,27 +1,19 @@
 """How many workers a cluster has: a fixed number, or as many as the work asks for within limits.
 
-On old versions of Dask; the newest one has its turn in test/live/scaling.test.ts.
+On an old version of Dask; the newest one has its turn in test/live/scaling.test.ts.
 """
-
-import subprocess
 
 import pytest
 
-from environments import python_of
-
 SCRIPT = {"how": "script"}
 SMALL = {"threads_per_worker": 1, "memory_limit": "400MiB"}
-pytestmark = pytest.mark.parametrize("name", ["dask-2022", "dask-2023"])
+NAME = "dask-2023"  # 2022.5 needs Python 3.10 or older
 
 
 @pytest.fixture
-def start(bench, name):
+def start(bench):
     """Starts a cluster on the host of that environment; it is closed at the end."""
-    if name == "dask-2022" and subprocess.call(
-        [python_of(name), "-c", "import sys; sys.exit(sys.version_info >= (3, 11))"]
-    ):
-        pytest.skip("Dask 2022.5 runs on Python up to 3.10")
-    extension = bench.host(name)
+    extension = bench.host(NAME)
     clusters = []
 
     def start_one(options=None, **fields):
