@@ -15,6 +15,7 @@ import { RunService } from './runs/service.ts';
 import { AttachCommands } from './ui/attachCommands.ts';
 import { readWorkspaceCertificates } from './ui/certificates.ts';
 import { ClusterCommands } from './ui/clusterCommands.ts';
+import { ClusterLogs } from './ui/clusterLogs.ts';
 import { registerCommands } from './ui/commands.ts';
 import { followContext } from './ui/context.ts';
 import { FlowCommands } from './ui/flowCommands.ts';
@@ -57,14 +58,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const attach = new AttachCommands({ store, attachments, interpreters, memory, log });
   const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, attach, memory, log });
   const runCommands = new RunCommands({ store, runs, log });
-  const clusterCommands = new ClusterCommands({
-    store,
-    manager,
-    outputs,
-    flows,
-    pool,
-    connect: ({ address, security }) => new SchedulerClient(address, { security }),
-  });
+  const logs = new ClusterLogs({ store, manager, outputs });
+  const clusterCommands = new ClusterCommands({ store, manager, outputs, flows, pool, logs });
   const retirements = new Retirements({
     store,
     manager,
@@ -83,8 +78,8 @@ export function activate(context: vscode.ExtensionContext): void {
     followContext(store, lenses),
     runCommands,
     attach,
-    clusterCommands,
     retirements,
+    logs,
     registerCommands(
       {
         [Commands.runFlow]: (ref) => flows.run(ref),

@@ -66,6 +66,8 @@ export class SchedulerClient {
   /** As it was given, in Dask's spelling. */
   readonly address: string;
   readonly #rpc: Rpc;
+  /** How its servers order their logs, once that is known. */
+  #newestFirst: boolean | undefined;
 
   /** @throws UserError `setting` if the address can't be read or reached by this client */
   constructor(address: string, options: RpcOptions = {}) {
@@ -153,19 +155,27 @@ export class SchedulerClient {
     return Object.keys(asRecord(stacks[worker])).length;
   }
 
-  /** The scheduler's kept log, oldest first. */
-  async schedulerLogs(options?: CallOptions): Promise<readonly LogLine[]> {
-    return readLog(await this.#call('get_logs', { timestamps: true }, options));
+  /** The scheduler's kept log, oldest first; its last `count` lines, if the server can be asked for these. */
+  async schedulerLogs(count?: number, options?: CallOptions): Promise<readonly LogLine[]> {
+    return this.#readLog(await this.#call('get_logs', this.#logArgs(count), options));
   }
 
-  /** Kept logs of workers, or of their nannies, by worker address, oldest first. */
+  /**
+   * Kept logs of workers, or of their nannies, by worker address, oldest first. Those that can't be asked are absent.
+   * @param which nannies are asked for by workers that have one
+   */
   async workerLogs(
-    which: { readonly workers?: readonly string[]; readonly nanny?: boolean } = {},
+    which: {
+      readonly workers?: readonly string[];
+      readonly nanny?: boolean;
+      readonly count?: number | undefined;
+    } = {},
     options?: CallOptions,
   ): Promise<ReadonlyMap<string, readonly LogLine[]>> {
-    const args = { msg: { op: 'get_logs', timestamps: true }, ...which };
+    const { count, ...whom } = which;
+    const args = { msg: { op: 'get_logs', ...this.#logArgs(count) }, on_error: 'ignore', ...whom };
     const reply = asRecord(await this.#call('broadcast', args, options));
-    return new Map(Object.entries(reply).map(([worker, log]) => [worker, readLog(log)]));
+    return new Map(Object.entries(reply).map(([worker, log]) => [worker, this.#readLog(log)]));
   }
 
   /** Kept events of a topic: `all`, or a worker's address. */
@@ -237,18 +247,27 @@ export class SchedulerClient {
     }
   }
 
+  /** Servers before 2023.2 take a count from the old end: they are asked for all, as are those not heard yet. */
+  #logArgs(count: number | undefined): Readonly<Record<string, unknown>> {
+    return { timestamps: true, ...(this.#newestFirst && { n: count }) };
+  }
+
+  /** Each line is a triple of seconds, level and text. */
+  #readLog(reply: unknown): LogLine[] {
+    const lines = asArray(reply).map((line) => {
+      const [time, level, text] = asArray(line);
+      return { timeMs: asNumber(time) * 1000, level: asText(level) ?? '', text: asText(text) ?? '' };
+    });
+    const spanMs = (lines.at(-1)?.timeMs ?? 0) - (lines[0]?.timeMs ?? 0);
+    // A cluster of mixed versions counts as an old one.
+    if (spanMs > 0) this.#newestFirst = false;
+    else if (spanMs < 0) this.#newestFirst ??= true;
+    return spanMs < 0 ? lines.reverse() : lines;
+  }
+
   #call(op: SchedulerOp, args: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<unknown> {
     return this.#rpc.call(op, args, options);
   }
-}
-
-/** Each line is a triple of seconds, level and text. Newer versions give the newest first, older ones last. */
-function readLog(reply: unknown): LogLine[] {
-  const lines = asArray(reply).map((line) => {
-    const [time, level, text] = asArray(line);
-    return { timeMs: asNumber(time) * 1000, level: asText(level) ?? '', text: asText(text) ?? '' };
-  });
-  return lines.sort((a, b) => a.timeMs - b.timeMs);
 }
 
 /** Dask's versions are `2024.8.2`: year, month, counter. */

@@ -1,18 +1,16 @@
-import { stripVTControlCharacters } from 'node:util';
 import * as vscode from 'vscode';
 import { LocalBackend } from '../backends/local.ts';
-import type { ClusterHandle } from '../core/backend.ts';
-import { type Cluster, incidentText, isLive } from '../core/cluster.ts';
+import { type Cluster, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
 import { describeExecutor, type LocalExecutor, warningDetail } from '../core/executor.ts';
 import type { ClusterManager } from '../core/manager.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
-import type { SchedulerClient } from '../dask/scheduler.ts';
 import { missingPackage } from '../host/errors.ts';
 import type { HostPool } from '../host/pool.ts';
 import type { ClusterOutputs } from '../runs/clusterOutputs.ts';
+import type { ClusterLogs } from './clusterLogs.ts';
 import { type FlowCommands, requireTrust } from './flowCommands.ts';
 import { pickCluster } from './picks.ts';
 
@@ -22,20 +20,15 @@ export interface ClusterCommandsOptions {
   readonly outputs: ClusterOutputs;
   readonly flows: FlowCommands;
   readonly pool: HostPool;
-  connect(access: Pick<ClusterHandle, 'address' | 'security'>): SchedulerClient;
+  readonly logs: ClusterLogs;
 }
 
 /** What can be done to clusters from the tree and the palette. */
-export class ClusterCommands implements vscode.Disposable {
+export class ClusterCommands {
   readonly #options: ClusterCommandsOptions;
-  #logs: vscode.OutputChannel | undefined;
 
   constructor(options: ClusterCommandsOptions) {
     this.#options = options;
-  }
-
-  dispose(): void {
-    this.#logs?.dispose();
   }
 
   /** Starts a static cluster from an executor: the row's, or one that the user picks. */
@@ -112,29 +105,10 @@ export class ClusterCommands implements vscode.Disposable {
     vscode.window.setStatusBarMessage(`Copied ${cluster.state.address}`, 3000);
   }
 
-  /** Shows how workers ended, what scheduler and workers have logged, and what tasks on a static cluster print. */
+  /** Shows the log of a cluster, or of the scheduler or worker whose row it is. */
   async logs(node?: TreeNode): Promise<void> {
-    const cluster = await this.#pick(node, 'Show the logs of which cluster?', hasAddress);
-    if (!cluster || !('address' in cluster.state)) return;
-    const access = this.#options.manager.access(cluster.id) ?? { address: cluster.state.address };
-    const client = this.#options.connect(access);
-    try {
-      const [scheduler, workers] = await Promise.all([client.schedulerLogs(), client.workerLogs()]);
-      this.#logs ??= vscode.window.createOutputChannel('Flow Clusters: Cluster Logs', 'log');
-      this.#logs.clear();
-      this.#logs.appendLine(`# ${cluster.name}, scheduler ${cluster.state.address}`);
-      for (const incident of cluster.incidents ?? []) this.#logs.appendLine(`! ${incidentText(incident)}`);
-      for (const { text } of scheduler) this.#logs.appendLine(text);
-      for (const [address, lines] of workers) {
-        this.#logs.appendLine(`\n# worker ${address}`);
-        for (const { text } of lines) this.#logs.appendLine(text);
-      }
-      const printed = this.#options.outputs.of(cluster.id)?.text();
-      if (printed) this.#logs.appendLine(`\n# what tasks printed\n${stripVTControlCharacters(printed)}`);
-      this.#logs.show(true);
-    } finally {
-      client.close();
-    }
+    const cluster = await this.#pick(node, 'Show the logs of which cluster?', hasLog);
+    if (cluster) this.#options.logs.show(cluster, node);
   }
 
   /** Makes a static cluster the one that lenses run on. */
@@ -210,6 +184,11 @@ export class ClusterCommands implements vscode.Disposable {
   ): Promise<Cluster | undefined> {
     return pickCluster(this.#options.store.snapshot, node, title, fits);
   }
+}
+
+/** One that died has a log too: what is known of its end. */
+function hasLog(cluster: Cluster): boolean {
+  return hasAddress(cluster) || cluster.state.kind === 'failed';
 }
 
 /** A lost scheduler still has one: it may come back. */

@@ -21,6 +21,10 @@ export interface BedOptions {
   readonly certificates?: TestCertificates;
   /** Calls that the scheduler's settings forbid. */
   readonly blocked?: readonly string[];
+  /** Of each worker, as Dask reads it. */
+  readonly memoryLimit?: string;
+  /** Beside this process's own, such as Dask's configuration. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A real scheduler with workers, in a process group of its own that ends with `stop` or with this process. */
@@ -49,6 +53,8 @@ export async function startBed({
   port = 0,
   certificates,
   blocked = [],
+  memoryLimit,
+  env,
 }: BedOptions): Promise<Bed> {
   const { python } = await daskEnv(version);
   const secure = protocol === 'tls' || protocol === 'wss';
@@ -58,8 +64,14 @@ export async function startBed({
   const args = ['--protocol', protocol, '--workers', String(workers), ...(nanny ? ['--nanny'] : [])];
   args.push('--host', host, '--port', String(port));
   if (blocked.length > 0) args.push('--blocked', ...blocked);
+  if (memoryLimit) args.push('--memory-limit', memoryLimit);
   if (tls) args.push('--tls', '--ca', tls.files.ca, '--cert', tls.files.cert, '--key', tls.files.key);
-  const child = spawn(python, [script, ...args], { stdio: 'pipe', detached: true, cwd: directory });
+  const child = spawn(python, [script, ...args], {
+    stdio: 'pipe',
+    detached: true,
+    cwd: directory,
+    env: { ...process.env, ...env },
+  });
   let log = '';
   child.stderr.on('data', (text) => {
     log = `${log}${text}`.slice(-8000);

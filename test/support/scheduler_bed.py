@@ -8,6 +8,7 @@ Each line on stdin is a call, `["submit", prefix, count, seconds]` and the like,
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -44,6 +45,35 @@ def boom(seconds):
     raise ValueError("boom")
 
 
+def eat():
+    eaten = []
+    while True:
+        eaten.append(b"x" * 20_000_000)
+        time.sleep(0.02)
+
+
+def log_lines(name, count, text):
+    for i in range(count):
+        logging.getLogger(name).warning(text, i) if "%d" in text else logging.getLogger(name).warning(text)
+
+
+async def with_worker(client, scheduler, name, what, *args):
+    """Does something in or to a worker; answers its process id."""
+    (address,) = [address for address, worker in scheduler.workers.items() if worker.name == name]
+    pid = (await client.run(os.getpid, workers=[address]))[address]
+    if what == "log":
+        await client.run(log_lines, "distributed.worker", *args, workers=[address])
+    elif what == "nap":
+        held.append(client.submit(nap, *args, workers=[address], key=f"nap-{len(held)}"))
+    elif what == "exit":
+        held.append(client.submit(os._exit, *args, workers=[address], key=f"exiting-{len(held)}"))
+    elif what == "eat":
+        held.append(client.submit(eat, workers=[address], key=f"eat-{len(held)}"))
+    elif what == "retire":
+        await client.retire_workers([address])
+    return pid
+
+
 async def serve_calls(client, scheduler):
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -59,6 +89,12 @@ async def serve_calls(client, scheduler):
             answer = naps
         elif op == "release":
             held.clear()
+        elif op == "log":
+            log_lines("distributed.scheduler", *args)
+        elif op == "worker":
+            answer = await with_worker(client, scheduler, *args)
+        elif op == "restart":
+            await client.restart()
         elif op == "log_event":
             scheduler.log_event(*args)
         elif op == "prefixes":
@@ -80,6 +116,7 @@ async def main(options):
         }
         security = {"security": Security(tls_ca_file=options.ca, require_encryption=True, **names)}
     kind = Nanny if options.nanny else Worker
+    limit = {"memory_limit": options.memory_limit} if options.memory_limit else {}
     async with Scheduler(
         protocol=options.protocol,
         host=options.host,
@@ -92,7 +129,7 @@ async def main(options):
         scheduler.handlers = Recorded(scheduler.handlers)
         scheduler.stream_handlers = Recorded(scheduler.stream_handlers)
         workers = [
-            kind(scheduler.address, nthreads=1, name=f"w{i}", dashboard_address=":0", **security)
+            kind(scheduler.address, nthreads=1, name=f"w{i}", dashboard_address=":0", **limit, **security)
             for i in range(options.workers)
         ]
         await asyncio.gather(*(worker.start() for worker in workers))
@@ -114,6 +151,7 @@ if __name__ == "__main__":
     parser.add_argument("--nanny", action="store_true")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--blocked", nargs="*", help="calls that the scheduler refuses")
+    parser.add_argument("--memory-limit")
     for part in ("ca", "cert", "key"):
         parser.add_argument(f"--{part}")
     asyncio.run(main(parser.parse_args()))

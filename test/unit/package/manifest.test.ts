@@ -205,9 +205,9 @@ describe('actions of a row', () => {
     assert.deepEqual(offered, [
       ['starting', 'stop'],
       ['running', 'copyAddress dashboard logs scale stop useForRuns'],
-      ['lost', 'copyAddress stop'],
+      ['lost', 'copyAddress logs stop'],
       ['stopping', ''],
-      ['failed', 'dismiss'],
+      ['failed', 'dismiss logs'],
     ]);
     const target = clusterRow(clusterStates[1] as ClusterState, {}, 'c1');
     const used = 'copyAddress dashboard logs scale stop stopUsing';
@@ -221,9 +221,9 @@ describe('actions of a row', () => {
     assert.deepEqual(offered, [
       'stop',
       'copyAddress dashboard logs scale stop',
-      'copyAddress stop',
+      'copyAddress logs stop',
       '',
-      'dismiss',
+      'dismiss logs',
     ]);
   });
 
@@ -235,7 +235,7 @@ describe('actions of a row', () => {
     assert.deepEqual(offered.slice(0, 3), [
       ['starting', 'detach'],
       ['running', 'copyAddress dashboard detach logs useForRuns'],
-      ['lost', 'copyAddress detach'],
+      ['lost', 'copyAddress detach logs'],
     ]);
     const target = clusterRow(clusterStates[1] as ClusterState, { ownership: 'attached' }, 'c1');
     assert.equal(actions('flowClusters.clusters', target), 'copyAddress dashboard detach logs stopUsing');
@@ -250,8 +250,11 @@ describe('actions of a row', () => {
     }
   });
 
-  it('of a scheduler and of workers', () => {
-    const [scheduler, workers] = clusterRow(clusterStates[1] as ClusterState)?.children ?? [];
+  it('of a scheduler and of workers, those that have gone too', () => {
+    const incident = { message: 'worker 0 was killed (signal 9)', atMs: 0, restarted: false };
+    const row = clusterRow(clusterStates[1] as ClusterState, { incidents: [incident] });
+    const [scheduler, workers, gone] = row?.children ?? [];
+    assert.equal(actions('flowClusters.clusters', gone), 'logs');
     assert.equal(actions('flowClusters.clusters', scheduler), 'copyAddress dashboard logs');
     assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs retire');
     const without = clusterRow({ kind: 'running', ...place, dashboard: null })?.children?.[0];
