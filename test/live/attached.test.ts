@@ -109,7 +109,7 @@ describe('an attached cluster', function () {
     return { proxy, address: `${scheme}://127.0.0.1:${proxy.port}` };
   }
 
-  const running = /^running · 2 workers · 2 threads · attached$/;
+  const running = /^running · 2 workers · 2 threads · attached\b/;
 
   for (const [version, protocol] of [
     ['2022', 'tcp'],
@@ -125,7 +125,7 @@ describe('an attached cluster', function () {
       await window.reads(running);
       const first = window.schedulerId;
       await bed.stop();
-      await window.reads(/^lost since \d\d:\d\d \(nothing listens there\) · attached$/);
+      await window.reads(/^lost since \d\d:\d\d \(nothing listens there\) · attached\b/);
       await start({ ...options, port: parseAddress(bed.address).port });
       await window.reads(running);
       assert.ok(first && window.schedulerId !== first, 'it is another one now');

@@ -37,7 +37,7 @@ describe('a cluster that is there already', function () {
     await workbench.openSidebar();
     const row = workbench.row(
       'Clusters',
-      new RegExp(`^${place}.*running · 2 workers.*attached · used for runs`),
+      new RegExp(`^${place}.*running · 2 workers.*attached.*used for runs`),
     );
     await row.waitFor();
     await workbench.press(row, 'Detach');
