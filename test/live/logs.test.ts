@@ -116,6 +116,9 @@ for (const version of daskVersions) {
       ]);
     });
 
+    // What lies between the oldest and the newest says it like one of them.
+    if (version === '2024') return;
+
     it('say why a worker died, and what was said before stays', async () => {
       const { bed, reader } = await open({ nanny: true, memoryLimit: '400MB' });
       await bed.call('worker', 'w0', 'log', 1, 'last words %d');
