@@ -1,12 +1,16 @@
 // Time of one `identity` call, ours against the Python client's own RPC, to the same scheduler in the same run:
 //   npx tsx bench/identity.ts
-// In turn, a batch each, so that both meet the same machine. Writes bench/results/identity.json.
+// and against a bare socket that sends the same bytes and reads nothing of the answer: what is the scheduler's own time
+// and the kernel's. In turn, a batch each, so that all meet the same machine. Writes bench/results/identity.json.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { encodeMessage } from '../src/dask/codec.ts';
+import { encodeStream, StreamFraming } from '../src/dask/frames.ts';
 import { SchedulerClient } from '../src/dask/scheduler.ts';
 import { daskVersions } from '../test/support/daskEnvs.ts';
 import { startBed } from '../test/support/schedulerBed.ts';
@@ -17,14 +21,36 @@ const warmUp = 20;
 const callsPerBatch = 25;
 const workers = 2;
 
-async function ours(client: SchedulerClient): Promise<number[]> {
+async function batch(call: () => Promise<unknown>): Promise<number[]> {
   const times: number[] = [];
   for (let i = 0; i < callsPerBatch; i += 1) {
     const start = performance.now();
-    await client.identity();
+    await call();
     times.push(performance.now() - start);
   }
   return times;
+}
+
+/** A socket that sends and waits for the end of the answer, no more. */
+async function bareSocket(address: string) {
+  const { hostname: host, port } = new URL(address.replace('tcp:', 'http:'));
+  const bytes = (message: unknown) => encodeStream(encodeMessage(message));
+  const framing = new StreamFraming();
+  const socket = connect({ host, port: Number(port), noDelay: true });
+  let answered: () => void = () => undefined;
+  socket.on('data', (piece) => {
+    framing.append(piece);
+    if (framing.read() !== undefined) answered();
+  });
+  const exchange = (request: Uint8Array) =>
+    new Promise<void>((resolve) => {
+      answered = resolve;
+      socket.write(request);
+    });
+  await once(socket, 'connect');
+  await exchange(bytes({ compression: null, python: [3, 11, 0], 'pickle-protocol': 4 }));
+  const request = bytes({ op: 'identity', reply: true });
+  return { call: () => exchange(request), close: () => socket.destroy() };
 }
 
 /** The Python client in a process of its own. */
@@ -56,17 +82,14 @@ async function compare(version: (typeof daskVersions)[number]) {
   const bed = await startBed({ version, workers });
   const client = new SchedulerClient(bed.address);
   const peer = await startPeer(bed.python, bed.address);
-  const own: number[] = [];
-  const python: number[] = [];
+  const bare = await bareSocket(bed.address);
+  const [own, python, floor]: [number[], number[], number[]] = [[], [], []];
   try {
     const { distributed } = await client.versions();
-    for (let i = 0; i < warmUp; i += 1) {
-      await ours(client);
-      await peer.measure();
-    }
-    for (let i = 0; i < batches; i += 1) {
-      own.push(...(await ours(client)));
-      python.push(...(await peer.measure()));
+    for (let i = -warmUp; i < batches; i += 1) {
+      const batchOf = [await batch(() => client.identity()), await peer.measure(), await batch(bare.call)];
+      if (i < 0) continue;
+      for (const [n, times] of [own, python, floor].entries()) times.push(...(batchOf[n] ?? []));
     }
     const [us, them] = [summary(own), summary(python)];
     return {
@@ -74,10 +97,12 @@ async function compare(version: (typeof daskVersions)[number]) {
       workers,
       ours: us,
       python: them,
+      bareSocket: summary(floor),
       ratioP50: Number((us.p50Ms / them.p50Ms).toFixed(2)),
     };
   } finally {
     await peer.stop();
+    bare.close();
     client.close();
     await bed.stop();
   }

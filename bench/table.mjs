@@ -50,10 +50,18 @@ async function identity() {
       `${r.python.p50Ms} ms`,
       `${r.ratioP50} (${verdict(r.ratioP50 <= aimRatioP50)})`,
       (r.ours.minMs / r.python.minMs).toFixed(2),
+      `${r.bareSocket.p50Ms} ms`,
     ),
   );
   return table(
-    ['distributed', 'ours p50', 'Python p50', `ratio (aim ${aimRatioP50})`, 'ratio of minimums'],
+    [
+      'distributed',
+      'ours p50',
+      'Python p50',
+      `ratio (aim ${aimRatioP50})`,
+      'ratio of minimums',
+      'bare socket p50',
+    ],
     lines,
   );
 }
@@ -100,7 +108,28 @@ async function activation() {
   return table(['loading the bundle, ms', `activate, ms (aim ${aims.activateMs})`, 'windows'], lines);
 }
 
-const tables = { runs, identity, attach, lens, activation };
+async function manyWorkers() {
+  const { workers, rows, aims, rssMiB, seconds, machine } = await result('manyWorkers');
+  const names = { closed: 'no worker', onePage: 'a hundred workers', all: 'all workers' };
+  const lines = Object.entries(rows).map(([name, r]) =>
+    row(
+      names[name],
+      r.looksPerSecond,
+      `${r.cpuPercent} (${verdict(r.cpuPercent < aims.cpuPercent)})`,
+      `${r.openMs.median} (up to ${r.openMs.max}, ${verdict(r.openMs.max < aims.openMs)})`,
+    ),
+  );
+  const head = [
+    'rows that are open',
+    'looks a second',
+    `CPU, % of a core (aim under ${aims.cpuPercent})`,
+    `to open, ms (aim under ${aims.openMs})`,
+  ];
+  const memory = `RSS over ${seconds} s: ${rssMiB.first} MiB at first, ${rssMiB.last} at last, ${rssMiB.max} at most`;
+  return `${workers.toLocaleString('en')} workers, load ${machine.load}. ${memory}.\n\n${table(head, lines)}`;
+}
+
+const tables = { runs, identity, attach, manyWorkers, lens, activation };
 let text = await readFile(here('README.md'), 'utf8');
 for (const [name, make] of Object.entries(tables)) {
   const block = new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`);

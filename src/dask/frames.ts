@@ -52,7 +52,7 @@ class Section {
   take(bytes: Uint8Array, offset: number): { taken: number; whole?: Uint8Array } {
     const taken = Math.min(this.#length - this.#filled, bytes.length - offset);
     const piece = bytes.subarray(offset, offset + taken);
-    if (taken === this.#length) return { taken, whole: piece };
+    if (taken === this.#length) return { taken, whole: new Uint8Array(piece) };
     if (taken > 0) this.#store(piece);
     if (this.#filled < this.#length || this.#held === undefined) return { taken };
     return { taken, whole: this.#held.subarray(0, this.#length) };
@@ -73,6 +73,7 @@ class Section {
 /**
  * Framing of tcp:// and tls://: `[u64 P][u64 n][n × u64 length][frames]`, little endian.
  * P is not used: since distributed 2023.11 it does not count all that follows (distributed/comm/tcp.py).
+ * Copies what it keeps: the bytes may be those of a buffer that is used again.
  */
 export class StreamFraming implements Framing {
   readonly #limits: FrameLimits;

@@ -59,7 +59,10 @@ export function checkShape(bytes: Uint8Array): void {
   let offset = 0;
   while (expected > 0) {
     if (expected > bytes.length - offset) throw new Error('msgpack data ends too early');
-    const { size, items } = readHeader(view, offset);
+    const type = bytes[offset] as number;
+    let size = shortSizes[type] as number;
+    let items = shortItems[type] as number;
+    if (size === 0) ({ size, items } = readHeader(view, offset, type));
     offset += size;
     expected += items - 1;
     seen += 1;
@@ -81,15 +84,22 @@ function closeFinished(open: number[]): void {
   }
 }
 
-/** Size of the item at `offset` without the items in it, and how many those are. */
-function readHeader(view: DataView, offset: number): { size: number; items: number } {
-  const type = view.getUint8(offset);
-  if (type < 0x80 || type >= 0xe0) return { size: 1, items: 0 };
-  if (type < 0x90) return { size: 1, items: 2 * (type & 0x0f) };
-  if (type < 0xa0) return { size: 1, items: type & 0x0f };
-  if (type < 0xc0) return { size: 1 + (type & 0x1f), items: 0 };
-  const plain = fixed[type];
-  if (plain !== undefined) return { size: 1 + plain, items: 0 };
+/** By type byte: the size of an item whose type byte tells it, 0 for those with a length. */
+const shortSizes = Uint8Array.from({ length: 256 }, (_, type) => {
+  if (type >= 0xa0 && type < 0xc0) return 1 + (type & 0x1f);
+  if (type < 0xc0 || type >= 0xe0) return 1;
+  const size = fixed[type];
+  return size === undefined ? 0 : 1 + size;
+});
+
+/** By type byte: how many items are in a short map or array. */
+const shortItems = Uint8Array.from({ length: 256 }, (_, type) => {
+  if (type < 0x80 || type >= 0xa0) return 0;
+  return type < 0x90 ? 2 * (type & 0x0f) : type & 0x0f;
+});
+
+/** Size of the item at `offset` without the items in it, and how many those are; for types with a length. */
+function readHeader(view: DataView, offset: number, type: number): { size: number; items: number } {
   const header = sized[type];
   if (header === undefined) throw new Error('a byte that msgpack has no meaning for');
   const [kind, lengthBytes, extraBytes] = header;

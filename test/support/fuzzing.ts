@@ -42,10 +42,7 @@ export const answers: Readonly<Record<string, unknown>> = {
   get_logs: [[1.5, 'INFO', 'started']],
 };
 
-/** The bytes of each answer on tcp://. */
-export const recorded: readonly Uint8Array[] = Object.values(answers).map((answer) =>
-  encodeStream(encodeMessage(answer)),
-);
+const recorded = Object.values(answers).map((answer) => encodeMessage(answer));
 
 export type Pick = (below: number) => number;
 
@@ -61,8 +58,15 @@ export function random(seed: number): Pick {
 /** Where a failure begins anew: of the environment, else of the time. */
 export const chosenSeed = (): number => Number(process.env.FLOW_CLUSTERS_FUZZ_SEED ?? Date.now() % 2 ** 32);
 
+/** A damaged answer as on tcp://; half of them in whole frames, so that more than the framing has to do with them. */
+export function damagedAnswer(pick: Pick): Uint8Array {
+  const frames = recorded[pick(recorded.length)] as Uint8Array[];
+  if (pick(2) === 0) return mutate(encodeStream(frames), pick);
+  return encodeStream(frames.map((frame) => mutate(frame, pick)));
+}
+
 /** Flips, overwrites, removes, doubles and inserts bytes, a few at a time. */
-export function mutate(bytes: Uint8Array, pick: Pick): Uint8Array {
+function mutate(bytes: Uint8Array, pick: Pick): Uint8Array {
   let out = Buffer.from(bytes);
   for (let i = pick(4); i >= 0 && out.length > 0; i -= 1) {
     const at = pick(out.length);
