@@ -72,7 +72,9 @@ class _Process:
         return data
 
     def kill(self):
-        kill_group(self.pgid)
+        # One that has only just been forked leads no group yet.
+        if not kill_group(self.pgid) and self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Forked(_Process):
