@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../core/errors.ts';
+import { installCommand } from '../core/install.ts';
 import type { HostEvent } from '../protocol/host.ts';
 
 /** How a host's process ended. `stderr` is its last lines. */
@@ -84,15 +85,4 @@ export function missingPackage(python: string, name: string, message: string): U
     hint: `Install it with: ${command}`,
     action: { kind: 'copy', label: 'Copy Command', text: command },
   });
-}
-
-/** What the user pastes into a terminal: on Windows PowerShell, VS Code's default there. */
-export function installCommand(
-  python: string,
-  name: string,
-  { upgrade, platform = process.platform }: { upgrade: boolean; platform?: NodeJS.Platform },
-): string {
-  // PowerShell takes a quoted path for a text unless told to call it.
-  const call = platform === 'win32' ? '& ' : '';
-  return `${call}"${python}" -m pip install ${upgrade ? '-U ' : ''}"${name}"`;
 }

@@ -1,7 +1,7 @@
 import type { ErrorAction } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
+import { installCommand } from '../core/install.ts';
 import type { RunState } from '../core/run.ts';
-import { installCommand } from '../host/errors.ts';
 import type { RunError, RunEvent } from '../protocol/host.ts';
 
 type RunEnd = Extract<RunEvent, { event: 'end' }>;

@@ -1,6 +1,7 @@
 import { UserError } from '../core/errors.ts';
 import type { FlowApiId } from '../core/flow.ts';
-import { installCommand, missingPackage } from '../host/errors.ts';
+import { installCommand } from '../core/install.ts';
+import { missingPackage } from '../host/errors.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
 import type { HostPackages } from '../protocol/host.ts';
 

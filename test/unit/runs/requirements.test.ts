@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { LocalBackend } from '../../../src/backends/local.ts';
 import type { UserError } from '../../../src/core/errors.ts';
 import type { FlowApiId } from '../../../src/core/flow.ts';
-import { installCommand } from '../../../src/host/errors.ts';
+import { installCommand } from '../../../src/core/install.ts';
 import type { PythonHost } from '../../../src/host/pythonHost.ts';
 import type { HostPackages } from '../../../src/protocol/host.ts';
 import { runFailure } from '../../../src/runs/failure.ts';
