@@ -4,6 +4,8 @@
  * log text. When its stdin ends it closes every cluster and run that it started, then leaves.
  */
 
+import type { FlowApiId } from '../core/flow.ts';
+import type { PreflightFacts } from '../core/preflight/facts.ts';
 import type { ScaleStep } from '../core/scaling.ts';
 import type { Security } from '../core/security.ts';
 import type { TaskState } from '../core/tasks.ts';
@@ -91,7 +93,23 @@ export type HostRequest =
    * Reads the user's Prefect settings anew, and makes sure that a server of ours is up if they name none (2 and 3
    * only); answered by `prefect.server`.
    */
-  | { readonly op: 'prefect.start' };
+  | { readonly op: 'prefect.start' }
+  /** Looks at a cluster before a run: answered once, by `preflight` or `error` of this id. */
+  | ({ readonly op: 'preflight'; readonly id: string } & PreflightQuestion)
+  /** Nobody waits for it any more: it ends without an answer. */
+  | { readonly op: 'preflight.stop'; readonly id: string };
+
+/** Which cluster, and for which flow. */
+export interface PreflightQuestion {
+  /** Of the scheduler. */
+  readonly address: string;
+  /** PEM texts for a scheduler with TLS. */
+  readonly security?: Security;
+  /** Absent: the cluster alone is looked at. */
+  readonly flow?: { readonly file: string; readonly workspace: string; readonly api: FlowApiId };
+  /** How long the scheduler and its workers have for their answers. */
+  readonly seconds?: number;
+}
 
 export interface HostPackages {
   /** Distribution name → version; absent when not installed. */
@@ -215,6 +233,7 @@ export type HostEvent =
       readonly code: number | null;
       readonly signal: number | null;
     }
+  | { readonly event: 'preflight'; readonly id: string; readonly facts: PreflightFacts }
   /** A request could not be carried out: nothing else follows. Names what it was about. */
   | {
       readonly event: 'error';

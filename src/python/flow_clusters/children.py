@@ -138,6 +138,34 @@ class Recorder(_Child):
         pass
 
 
+class PreflightChild(_Child):
+    """One look at a cluster, answered by one event; without that, why not."""
+
+    GRACE_SECONDS = 2
+
+    def __init__(self, host, request):
+        from .preflight import main
+
+        self._answered = False
+        request = dict(request, prefect_api_url=host.prefect.url)
+        super().__init__(host, host.preflights, request["id"], main, request)
+        limit = request.get("seconds", main.DEFAULT_SECONDS) + self.GRACE_SECONDS
+        host.loop.call_later(limit, self._kill_if_here)
+
+    def _hear(self, message):
+        self._answered = True
+        super()._hear(message)
+
+    def _kill_if_here(self):
+        if self._table.get(self.key) is self:
+            self.kill()
+
+    def _report(self):
+        if not self._answered:
+            text = "The look at the cluster ended without an answer (exit code %s)." % self.process.returncode
+            self._host.say("error", op="preflight", id=self.key, message=text)
+
+
 def _how(code):
     if code is not None and code < 0:
         import signal

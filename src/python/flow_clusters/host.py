@@ -10,7 +10,7 @@ import time
 
 from . import belongings, learned, preload, prefect_warm, terminal
 from .check import check
-from .children import ClusterChild, RunChild
+from .children import ClusterChild, PreflightChild, RunChild
 from .guardian import Guardian
 from .lines import LineReader, LineWriter
 from .loops import SelectLoop, ThreadLoop
@@ -20,7 +20,7 @@ from .processes import Forked, Spawned, remove_tree
 GENTLE_RUN_SECONDS = 3
 LEARN_AFTER_SECONDS = 0.3
 SCALING = ("cluster.scale", "cluster.adapt", "cluster.drop", "cluster.resume")
-STARTS = ("cluster.start", "run.start", "cluster.close", "run.kill", *SCALING)
+STARTS = ("cluster.start", "run.start", "cluster.close", "run.kill", "preflight", "preflight.stop", *SCALING)
 
 
 def default_mode():
@@ -39,6 +39,7 @@ class Host:
         self.clusters = {}
         self.runs = {}
         self.recorders = {}
+        self.preflights = {}
         self._writer = LineWriter(out_fd)
         self._leaving = False
         self._loaded = self.mode == "spawn"
@@ -138,6 +139,8 @@ class Host:
         for run in list(self.runs.values()):
             if run.temporary:
                 run.cancel()
+        for preflight in list(self.preflights.values()):
+            preflight.kill()
         self.prefect.kill()
         self.loop.call_later(GENTLE_RUN_SECONDS, self._kill_runs)
         self.leave_when_alone()
@@ -183,7 +186,8 @@ class Host:
             self.prefect.process.close()
 
     def _children(self):
-        return [*self.clusters.values(), *self.runs.values(), *self.recorders.values()]
+        tables = (self.clusters, self.runs, self.recorders, self.preflights)
+        return [child for table in tables for child in table.values()]
 
     # -- children ------------------------------------------------------------------------------------------
 
@@ -245,14 +249,15 @@ class Host:
 
     def _withdraw(self, message):
         """A close or a kill of what has yet to be started: it never is, and that is told now. Returns whether so."""
-        start = {"cluster.close": "cluster.start", "run.kill": "run.start"}.get(message["op"])
+        starts = {"cluster.close": "cluster.start", "run.kill": "run.start", "preflight.stop": "preflight"}
+        start = starts.get(message["op"])
         for waiting in self._waiting:
             about = _about(waiting)
             if waiting["op"] == start and about and about == _about(message):
                 self._waiting.remove(waiting)
                 if start == "cluster.start":
                     self.say("cluster.ended", reason="closed", **about)
-                else:
+                elif start == "run.start":
                     self.say("run.exited", code=None, signal=None, **about)
                 return True
         return False
@@ -266,6 +271,8 @@ class Host:
             "run.start": lambda m: RunChild(self, m["spec"]),
             "prefect.start": lambda m: self.prefect.start(),
             "run.kill": self._kill_run,
+            "preflight": lambda m: PreflightChild(self, m),
+            "preflight.stop": self._stop_preflight,
         }
 
     def _check(self, message):
@@ -276,6 +283,11 @@ class Host:
         run = self.runs.get(message["run"])
         if run:  # else it has ended, and said so
             run.cancel() if message.get("record") else run.kill()
+
+    def _stop_preflight(self, message):
+        preflight = self.preflights.get(message["id"])
+        if preflight:  # else it has answered
+            preflight.kill()
 
     def _with_cluster(self, message, call):
         cluster = self.clusters.get(message["cluster"])

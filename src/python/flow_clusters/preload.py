@@ -49,6 +49,7 @@ OURS = (
     "runner.load",
     "runner.worker_side",
     "runner.plain",
+    "preflight.main",
 )
 
 
