@@ -22,6 +22,7 @@ import { FlowCommands } from './ui/flowCommands.ts';
 import { followHistory } from './ui/history.ts';
 import { Lenses } from './ui/lenses.ts';
 import { logFailures, showError } from './ui/messages.ts';
+import { Preflight } from './ui/preflight.ts';
 import { Interpreters, selectInterpreter } from './ui/python.ts';
 import { RunCommands } from './ui/runCommands.ts';
 import { ScalingCommands } from './ui/scaling.ts';
@@ -56,7 +57,8 @@ export function activate(context: vscode.ExtensionContext): void {
     readCertificates: readWorkspaceCertificates,
   });
   const attach = new AttachCommands({ store, attachments, interpreters, memory, log });
-  const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, attach, memory, log });
+  const preflight = new Preflight({ store, manager, lenses, log, host: (uri) => flows.host(uri) });
+  const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, attach, preflight, memory, log });
   const runCommands = new RunCommands({ store, runs, log });
   const logs = new ClusterLogs({ store, manager, outputs });
   const clusterCommands = new ClusterCommands({ store, manager, outputs, flows, pool, logs });
@@ -101,6 +103,7 @@ export function activate(context: vscode.ExtensionContext): void {
         [Commands.cancelRetire]: (node) => scaling.cancelRetire(node),
         [Commands.useForRuns]: (node) => clusterCommands.useForRuns(node),
         [Commands.stopUsing]: () => clusterCommands.stopUsing(),
+        [Commands.checkCluster]: (node) => preflight.check(node),
         [Commands.dismissCluster]: (node) => clusterCommands.dismiss(node),
         [Commands.setDefaultExecutor]: (node?: TreeNode) => setDefaultExecutor(store, node?.key),
         [Commands.configureExecutors]: () =>

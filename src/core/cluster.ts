@@ -61,6 +61,8 @@ export interface Cluster {
   readonly scaleEvents?: readonly ScaleEvent[];
   /** Workers that are being retired from here. */
   readonly drains?: readonly Drain[];
+  /** When it was last looked at before a run, and what spoke against it. */
+  readonly checked?: { readonly atMs: number; readonly messages: readonly string[] };
 }
 
 const next: Record<ClusterState['kind'], readonly ClusterState['kind'][]> = {

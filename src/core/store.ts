@@ -36,6 +36,11 @@ export type StoreEvent =
   | { readonly type: 'cluster.scaled'; readonly id: string; readonly event: ScaleEvent }
   /** Without a drain: that of this worker is over. */
   | { readonly type: 'cluster.drain'; readonly id: string; readonly worker: string; readonly drain?: Drain }
+  | {
+      readonly type: 'cluster.checked';
+      readonly id: string;
+      readonly checked: NonNullable<Cluster['checked']>;
+    }
   | { readonly type: 'cluster.removed'; readonly id: string }
   | { readonly type: 'run.added'; readonly run: Run }
   | { readonly type: 'run.state'; readonly id: string; readonly state: RunState }
@@ -100,6 +105,10 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
           withDrain(get(snapshot.clusters, event.id), event.worker, event.drain),
         ),
       };
+    case 'cluster.checked': {
+      const cluster = { ...get(snapshot.clusters, event.id), checked: event.checked };
+      return { ...snapshot, clusters: put(snapshot.clusters, cluster) };
+    }
     case 'cluster.removed':
       return { ...untarget(snapshot, event.id), clusters: drop(snapshot.clusters, event.id) };
     case 'run.added':

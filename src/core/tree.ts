@@ -138,6 +138,7 @@ function clusterTooltip(cluster: Cluster): string {
   lines.push(heldText(cluster));
   lines.push(...(cluster.incidents ?? []).map((incident) => incidentText(incident)));
   lines.push(...(cluster.scaleEvents ?? []).map((event) => scaleEventText(event)));
+  if (cluster.checked) lines.push(...checkedLines(cluster.checked));
   return lines.filter(Boolean).join('\n');
 }
 
@@ -147,6 +148,12 @@ function heldText({ scaling, info }: Cluster): string {
   const { processing, waiting, memory: held } = info.totals.tasks;
   const idle = info.workers.length > (scaling.adaptive.minimum ?? 0) && processing + waiting === 0;
   return idle && held > 0 ? `Workers may stay above the minimum while results are held (${held}).` : '';
+}
+
+/** What the last preflight found. */
+function checkedLines({ atMs, messages }: NonNullable<Cluster['checked']>): string[] {
+  if (messages.length === 0) return [`Checked at ${formatClock(atMs)}: all is well`];
+  return [`Checked at ${formatClock(atMs)}:`, ...messages.map((message) => `• ${message}`)];
 }
 
 function kindText({ ownership, lifetime }: Cluster): string {

@@ -19,6 +19,7 @@ export const Commands = {
   cancelRetire: 'flowClusters.worker.cancelRetire',
   useForRuns: 'flowClusters.cluster.useForRuns',
   stopUsing: 'flowClusters.cluster.stopUsing',
+  checkCluster: 'flowClusters.cluster.check',
   dismissCluster: 'flowClusters.cluster.dismiss',
   setDefaultExecutor: 'flowClusters.executor.setDefault',
   configureExecutors: 'flowClusters.executor.configure',

@@ -62,6 +62,7 @@ export class LiveRun {
     this.#parts = parts;
     this.#tasks = new TaskReport(id, parts.store);
     this.#exited = exitOf(request.host, id, (message) => this.#onExit(message));
+    for (const note of request.notes ?? []) this.output.write(`\x1b[2m! ${note}\x1b[0m\n`);
     channel.onOutput = (text) => this.output.write(text);
     channel.onEvent = (event) => this.#onEvent(event);
     const listening = request.host.onEvent((event) => this.#onHostEvent(event));

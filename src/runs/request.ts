@@ -22,6 +22,8 @@ export interface RunRequest {
   readonly env?: Readonly<Record<string, string>>;
   readonly host: PythonHost;
   readonly target: RunTarget;
+  /** What was found before it starts. */
+  readonly notes?: readonly string[];
   /** Gives up before anything has started; a run that is there is cancelled by `cancel`. */
   readonly signal?: AbortSignal;
 }

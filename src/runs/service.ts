@@ -51,7 +51,7 @@ export class RunService {
       createdMs: Date.now(),
       state: { kind: 'queued', stage: 'starting' },
       tasks: [],
-      notes: [],
+      notes: request.notes ?? [],
     };
     this.#parts.store.dispatch({ type: 'run.added', run });
     void live.drive(cluster.started);

@@ -12,6 +12,7 @@ import type { AttachCommands } from './attachCommands.ts';
 import type { Lenses } from './lenses.ts';
 import { askParameters } from './parameters.ts';
 import { type Choice, defaultChoice, pickFlow, pickTarget } from './picks.ts';
+import type { Preflight } from './preflight.ts';
 import { withLateProgress } from './progress.ts';
 import type { Interpreters } from './python.ts';
 import { targetOf } from './targets.ts';
@@ -23,6 +24,7 @@ export interface FlowCommandsOptions {
   readonly lenses: Lenses;
   readonly interpreters: Interpreters;
   readonly attach: AttachCommands;
+  readonly preflight: Preflight;
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
 }
@@ -135,7 +137,12 @@ export class FlowCommands implements vscode.Disposable {
       stage(`starting ${known.python}`);
       const host = await suitableHost(known, () => this.host(file), flow.api);
       signal.throwIfAborted();
-      const target = await targetOf(choice, { host, attach: this.#options.attach, signal, stage });
+      const { attach, preflight } = this.#options;
+      const target = await targetOf(choice, { host, attach, signal, stage });
+      const notes =
+        target.kind === 'cluster'
+          ? await preflight.beforeRun({ clusterId: target.clusterId, flow, file, host, signal, stage })
+          : [];
       stage('checking the file');
       const started = await this.#options.runs.start({
         uri,
@@ -145,6 +152,7 @@ export class FlowCommands implements vscode.Disposable {
         parameters,
         host,
         target,
+        notes,
         signal,
       });
       // The click on Cancel may have come with the run's very start.

@@ -54,7 +54,8 @@ function logFailure(log: vscode.LogOutputChannel, { message, hint, detail }: Fai
   log.error([text, hint, detail].filter(Boolean).join('\n'));
 }
 
-function buttonLabel(action: ErrorAction): string {
+/** What an error's button says. */
+export function buttonLabel(action: ErrorAction): string {
   switch (action.kind) {
     case 'select-interpreter':
       return 'Select Interpreter';

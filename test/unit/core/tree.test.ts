@@ -191,6 +191,13 @@ describe('clusters in the explorer', () => {
     );
   });
 
+  it('tell in their tooltip what spoke against them when they were checked', () => {
+    const tooltip = (...messages: string[]) =>
+      clusterRow(running, { checked: { atMs: nowMs, messages } }).tooltip ?? '';
+    assert.match(tooltip(), new RegExp(`Checked at ${clock}: all is well$`));
+    assert.match(tooltip('numpy is missing'), new RegExp(`Checked at ${clock}:\n• numpy is missing$`));
+  });
+
   it('show how workers ended, newest first, when they are back and when the cluster is not', () => {
     const atMs = nowMs;
     const incidents = [

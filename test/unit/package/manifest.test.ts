@@ -204,13 +204,13 @@ describe('actions of a row', () => {
     ]);
     assert.deepEqual(offered, [
       ['starting', 'stop'],
-      ['running', 'copyAddress dashboard logs scale stop useForRuns'],
+      ['running', 'check copyAddress dashboard logs scale stop useForRuns'],
       ['lost', 'copyAddress logs stop'],
       ['stopping', ''],
       ['failed', 'dismiss logs'],
     ]);
     const target = clusterRow(clusterStates[1] as ClusterState, {}, 'c1');
-    const used = 'copyAddress dashboard logs scale stop stopUsing';
+    const used = 'check copyAddress dashboard logs scale stop stopUsing';
     assert.equal(actions('flowClusters.clusters', target), used);
   });
 
@@ -234,11 +234,14 @@ describe('actions of a row', () => {
     ]);
     assert.deepEqual(offered.slice(0, 3), [
       ['starting', 'detach'],
-      ['running', 'copyAddress dashboard detach logs useForRuns'],
+      ['running', 'check copyAddress dashboard detach logs useForRuns'],
       ['lost', 'copyAddress detach logs'],
     ]);
     const target = clusterRow(clusterStates[1] as ClusterState, { ownership: 'attached' }, 'c1');
-    assert.equal(actions('flowClusters.clusters', target), 'copyAddress dashboard detach logs stopUsing');
+    assert.equal(
+      actions('flowClusters.clusters', target),
+      'check copyAddress dashboard detach logs stopUsing',
+    );
   });
 
   it('of a cluster that is not ours: it is never stopped or scaled', () => {

@@ -76,6 +76,12 @@ describe('run', () => {
     );
   });
 
+  it('tells what was found before it started', async () => {
+    const run = await runToEnd(completes, { notes: ['a worker hangs'] });
+    assert.deepEqual(run.notes, ['a worker hangs']);
+    assert.match(bench.runs.output(run.id)?.text() ?? '', /^\S*! a worker hangs\S*\n/);
+  });
+
   it('adds up its tasks', async () => {
     const bed = await make(
       followedBy(
