@@ -129,7 +129,39 @@ async function manyWorkers() {
   return `${workers.toLocaleString('en')} workers, load ${machine.load}. ${memory}.\n\n${table(head, lines)}`;
 }
 
-const tables = { runs, identity, attach, manyWorkers, lens, activation };
+async function preflight() {
+  const { rows, aimMs, machine } = await result('preflight');
+  const figure = (f) => `${f.median} (${f.min}–${f.max})`;
+  const lines = rows.map((r) =>
+    row(
+      apis[r.api === 'prefect' ? 'prefect3' : r.api],
+      r.workers,
+      `${figure(r.oursMs)} (${verdict(r.oursMs.median <= aimMs)})`,
+      figure(r.getVersionsMs),
+      r.oursMs.n,
+    ),
+  );
+  const head = ['flow', 'workers', `preflight, ms (aim ${aimMs})`, 'get_versions, ms', 'rounds'];
+  return `${machine.cores} cores, load ${machine.load}.\n\n${table(head, lines)}`;
+}
+
+async function existing() {
+  const { rows, aim, machine } = await result('existing');
+  const lines = rows.map((r) =>
+    row(
+      apis[r.api],
+      seconds(r.ours),
+      seconds(r.peer),
+      `${r.ratio} (${verdict(r.aim)})`,
+      seconds(r.cancel),
+      r.ours.n,
+    ),
+  );
+  const head = ['API', 'ours, warm', 'peer', `ratio (aim ${aim})`, 'end of a cancel', 'rounds'];
+  return `${machine.cores} cores, load ${machine.load}.\n\n${table(head, lines)}`;
+}
+
+const tables = { runs, existing, identity, attach, manyWorkers, preflight, lens, activation };
 let text = await readFile(here('README.md'), 'utf8');
 for (const [name, make] of Object.entries(tables)) {
   const block = new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`);
