@@ -37,6 +37,11 @@ const maxNamedTasks = 5000;
 const tasksPerWorker = 8;
 /** Clients come and go seldom, and what tells of them may be long. */
 const clientsIntervalMs = 5000;
+/**
+ * The more workers, the less often they report to their scheduler, 200 of them a second (distributed/scheduler.py:
+ * `heartbeat_interval`): asking more often would cost both sides much and tell nothing new. Tasks are asked for each time.
+ */
+const workersPerSecond = 200;
 
 /**
  * Keeps looking at a scheduler until disposed of: one cheap look at a time, on one connection. After a loss
@@ -60,6 +65,8 @@ class Watch {
   readonly #stop = new AbortController();
   /** What holds for the life of a scheduler. */
   #known: { readonly id: string; readonly version: string; readonly clients: ClientLog } | undefined;
+  #identity: SchedulerIdentity | undefined;
+  #identityDueMs = 0;
   #clients: ClientList | undefined;
   #clientsDueMs = 0;
 
@@ -95,6 +102,7 @@ class Watch {
         const reason = reasonOf(error);
         if (reason !== lostReason) this.#tell(() => this.#listener.onLost(reason));
         lostReason = reason;
+        this.#identityDueMs = 0;
         await this.#sleep(retryMs);
         retryMs = Math.min(2 * retryMs, maxRetryMs);
       }
@@ -102,7 +110,7 @@ class Watch {
   }
 
   async #look(): Promise<SchedulerInfo> {
-    const identity = await this.#client.identity();
+    const identity = await this.#lookForWorkers();
     if (this.#known?.id !== identity.id) {
       const version = (await this.#client.versions()).distributed;
       this.#known = { id: identity.id, version, clients: new ClientLog() };
@@ -128,6 +136,16 @@ class Watch {
       },
       ...(clients && { clients }),
     };
+  }
+
+  async #lookForWorkers(): Promise<SchedulerIdentity> {
+    const started = performance.now();
+    if (this.#identity && started < this.#identityDueMs) return this.#identity;
+    this.#identity = await this.#client.identity();
+    const seconds = Math.floor(this.#identity.workers.length / workersPerSecond);
+    // A little less, so that the look that is due then does not just miss it.
+    this.#identityDueMs = started + (seconds - 0.5) * 1000;
+    return this.#identity;
   }
 
   /** Which tasks each worker has, if that can be had at little cost. */

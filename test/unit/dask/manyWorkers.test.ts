@@ -8,6 +8,7 @@ import { Store } from '../../../src/core/store.ts';
 import { clusterNodes } from '../../../src/core/tree.ts';
 import { encodeMessage } from '../../../src/dask/codec.ts';
 import { encodeStream } from '../../../src/dask/frames.ts';
+import { SchedulerClient } from '../../../src/dask/scheduler.ts';
 import { watchScheduler } from '../../../src/dask/watch.ts';
 import { MemoryLog } from '../../support/host.ts';
 import { manyWorkers } from '../../support/manyWorkers.ts';
@@ -80,12 +81,24 @@ describe('a cluster of a thousand workers', function () {
     assert.equal(drawn.changed(), false);
   });
 
-  it('is looked at again and again, one question at a time, and memory does not grow', async () => {
-    await until(looks + 5);
-    const before = usedBytes();
-    await until(looks + 20);
-    const grown = usedBytes() - before;
-    assert.ok(grown < 10 * 2 ** 20, `grew by ${grown}`);
+  it('is asked for its workers no more often than they report, and for its tasks at each look', async () => {
+    await until(looks + 10);
+    const asked = (op: string) => fake.ops.filter((one) => one === op).length;
+    assert.equal(asked('identity'), 1);
+    assert.ok(asked('processing') >= 10);
     assert.equal(fake.open.size, 1);
+  });
+
+  it('is looked at again and again, and memory does not grow', async () => {
+    const client = new SchedulerClient(fake.address);
+    const look = async (times: number) => {
+      for (let i = 0; i < times; i += 1) assert.equal((await client.identity()).workers.length, count);
+    };
+    await look(5);
+    const before = usedBytes();
+    await look(20);
+    const grown = usedBytes() - before;
+    client.close();
+    assert.ok(grown < 10 * 2 ** 20, `grew by ${grown}`);
   });
 });
