@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from beds import Bed
 from environments import FLOWS, prefect_home, python_of
 from extension_side import Extension
 
@@ -45,3 +46,19 @@ def bench(tmp_path_factory):
 def flows():
     """Path of a flow file by its name."""
     return lambda name: os.path.join(FLOWS, name)
+
+
+@pytest.fixture(scope="module")
+def beds():
+    """Schedulers that the tests of one module share, by environment and kind."""
+    made = {}
+
+    def bed(environment, **options):
+        key = (environment, *sorted(options.items()))
+        if key not in made:
+            made[key] = Bed(environment, **options)
+        return made[key]
+
+    yield bed
+    for one in made.values():
+        one.stop()

@@ -230,6 +230,15 @@ class FakeRun:
         self.control(**order)
         return self
 
+    def go_to(self, bed, prefect_api_url=None, **order):
+        """Tells the run of a scheduler that is not ours."""
+        if bed.security:
+            order["security"] = bed.security
+        if prefect_api_url:
+            order["prefect_api_url"] = prefect_api_url
+        self.control(op="go", address=bed.address, count_tasks=True, **order)
+        return self
+
     def end(self, seconds=PATIENCE_SECONDS):
         return self.wait("end", seconds)
 
@@ -243,6 +252,14 @@ def run_on_temporary_cluster(extension, file, api, entry, prefect_api_url=None, 
     run.end()
     extension.send(op="cluster.close", cluster=cluster, force=True)
     return run.wait_until(lambda r: r.ended >= {"io", "output"} & set(r.sockets), what="the end of the output")
+
+
+def run_on_bed(extension, bed, file, api, entry, **fields):
+    """One click on somebody else's cluster, to the run's end. Returns the run."""
+    url = extension.prefect_url() if api == "prefect" else None
+    run = extension.new_run(file, api, entry, temporary=False, **fields).start().go_to(bed, url)
+    run.end()
+    return run.wait_until(lambda r: "io" in r.ended, what="the end of the output")
 
 
 def processes_of_sessions(sessions):

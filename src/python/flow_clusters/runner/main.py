@@ -8,8 +8,11 @@ import threading
 
 from .. import belongings, learned, terminal
 from ..lines import LineWriter
-from . import load, report, watch
+from . import load, report
 from .channel import Channel
+from .connection import Connection
+from .scheduler import Scheduler
+from .submissions import Submissions
 
 GOODBYE_SECONDS = 3
 EXIT_CODES = {"completed": 0, "failed": 1, "crashed": 1, "cancelled": 130}
@@ -58,6 +61,9 @@ class Run:
         self.host = None
         self.prefect_api_url = None  # as the host knows it when the run is asked for
         self.failures = []  # of task runs, in the order in which they happened
+        self.connection = None  # to the scheduler, and
+        self.scheduler = None  # what it answers, once the run may go
+        self.submissions = Submissions(self)
         self._ended = threading.Lock()
 
     def editor_gone(self):
@@ -97,8 +103,11 @@ class Run:
         if order is None:
             return {"state": "cancelled", "message": "Stopped before it started."}
         self.channel.stage("starting")
-        watch.reach(order["address"])
-        return api.run(self, prepared, order)
+        self.connection = Connection(order)
+        self.connection.reach()
+        self.scheduler = Scheduler(self.connection.address, lambda: self.connection.security)
+        with self.submissions.watched():
+            return api.run(self, prepared, order)
 
 
 def _say_goodbye(code):

@@ -1,5 +1,6 @@
 """A plain Dask script on a given scheduler: run as `__main__`; its `Client()` and `.compute()` go there."""
 
+import contextlib
 import sys
 import threading
 import time
@@ -19,10 +20,6 @@ STOPPED_SCRIPT_SECONDS = 0.5
 STOPPED = "Stopped: active tasks have finished, the others never started."
 
 
-class Stopped(BaseException):
-    """Raised into the script when it submits work after a stop."""
-
-
 def prepare(run_):
     return load.compiled(run_.spec["file"])
 
@@ -40,9 +37,12 @@ def run(run_, code, order):
         except BaseException:
             if not run_.channel.stopping.is_set():
                 raise
+            session.drained.wait()
+            return {"state": "cancelled", "message": STOPPED}
     if run_.channel.stopping.is_set():
         session.drained.wait()
-        return {"state": "cancelled", "message": STOPPED}
+        if run_.submissions.cut_short:
+            return {"state": "cancelled", "message": STOPPED}
     if not session.used:
         run_.channel.note("The script asked for no Dask client: nothing ran on the cluster.")
     return {"state": "completed"}
@@ -61,20 +61,18 @@ class _Session:
     def __init__(self, run_, order):
         self._run = run_
         self._order = order
-        self._address = order["address"]
-        self._live = []
+        self._connection = run_.connection
         self._default = None
+        self._default_lock = threading.Lock()
         self.used = False
         self.drained = threading.Event()
 
     def redirected(self):
         """While this is entered, Dask without an address means the cluster."""
-        import contextlib
-
         import dask
 
         stack = contextlib.ExitStack()
-        config = {"scheduler-address": self._address, "scheduler": self._compute}
+        config = {"scheduler-address": self._connection.address, "scheduler": self._compute}
         stack.enter_context(dask.config.set(config))
         self._patch(stack)
         return stack
@@ -83,52 +81,53 @@ class _Session:
         """`.compute()` in a script that made no client of its own."""
         from distributed import Client
 
-        if self._default is None:
-            self._default = Client(self._address, set_as_default=False)
+        with self._default_lock:
+            if self._default is None:
+                self._default = Client(set_as_default=False)
         return self._default.get(graph, keys, **kwargs)
 
     def _patch(self, stack):
-        import distributed
+        from distributed import Client
+        from distributed.deploy import Cluster
 
-        session, client, cluster = self, distributed.Client, distributed.LocalCluster
-        init, submit, cluster_init = client.__init__, client._graph_to_futures, cluster.__init__
+        session, client_init, cluster_init = self, Client.__init__, Cluster.__init__
 
-        def client_init(self, address=None, *args, **kwargs):
-            if address is None and "scheduler_file" not in kwargs:
-                address = session._address
-                kwargs = session._without_local_options(kwargs)
-            if address == session._address:
-                kwargs["name"] = client_name(session._run.spec["run"], kwargs.get("name"))
-            init(self, address, *args, **kwargs)
-            if address == session._address:
-                session.used = True
-                if not self.asynchronous:
-                    watch.wait_for_workers(self, session._order)
+        def new_client(client, address=None, *args, **kwargs):
+            address, kwargs = session._place(address, kwargs)
+            client_init(client, address, *args, **kwargs)
+            if address == session._connection.address and not client.asynchronous:
+                watch.wait_for_workers(client, session._order)
 
-        def graph_to_futures(self, *args, **kwargs):
-            if session._run.channel.stopping.is_set():
-                raise Stopped
-            futures = submit(self, *args, **kwargs)
-            session._live.extend(futures.values())
-            return futures
-
-        def local_cluster(self, *args, **kwargs):
+        def new_cluster(cluster, *args, **kwargs):
             session._run.channel.note(
-                "The script makes a LocalCluster of its own: its tasks run there, not on the chosen cluster."
+                "The script makes a %s of its own: its tasks run there, not on the chosen cluster."
+                % type(cluster).__name__
             )
             session.used = True
-            cluster_init(self, *args, **kwargs)
-
-        client.__init__, client._graph_to_futures, cluster.__init__ = (
-            client_init,
-            graph_to_futures,
-            local_cluster,
-        )
+            cluster_init(cluster, *args, **kwargs)
 
         def undo():
-            client.__init__, client._graph_to_futures, cluster.__init__ = init, submit, cluster_init
+            Client.__init__, Cluster.__init__ = client_init, cluster_init
 
+        Client.__init__, Cluster.__init__ = new_client, new_cluster
         stack.callback(undo)
+
+    def _place(self, address, kwargs):
+        """Where a client of the script goes, and with which options."""
+        own = self._connection.address
+        if isinstance(address, str) and "://" not in address:
+            address = "tcp://" + address
+        if address is None and "scheduler_file" not in kwargs:
+            address, kwargs = own, self._without_local_options(kwargs)
+        if address == own:
+            self.used = True
+            name = client_name(self._run.spec["run"], kwargs.get("name"))
+            return own, dict(self._connection.options(kwargs), name=name)
+        if isinstance(address, str) and not self.used:
+            self._run.channel.note(
+                "The script connects to %s: its tasks run there, not on the chosen cluster." % address
+            )
+        return address, kwargs
 
     def _without_local_options(self, kwargs):
         local = sorted(_LOCAL_OPTIONS.intersection(kwargs))
@@ -139,22 +138,12 @@ class _Session:
         return {k: v for k, v in kwargs.items() if k not in _LOCAL_OPTIONS}
 
     def stop(self):
-        """Cancels what is not running on a worker, waits for what is."""
-        from distributed import Client
-
+        """Takes back what has not begun, waits for what has, and then for the script, but not long."""
         self._run.channel.stage("draining")
         try:
-            pending = [f for f in self._live if f.status == "pending"]
-            with Client(self._address, set_as_default=False, name="flow-clusters-stop", timeout="5s") as own:
-                active = {key for stacks in own.call_stack().values() for key in stacks}
-            by_client = {}
-            for future in pending:
-                if future.key not in active:  # only the client that owns a future can cancel it
-                    by_client.setdefault(future.client, []).append(future)
-            for client, futures in by_client.items():
-                client.cancel(futures)
-            while any(f.status == "pending" for f in pending if f.key in active):
-                time.sleep(0.02)
+            self._run.submissions.close()
+            self._run.submissions.take_back()
+            self._run.submissions.wait()
         finally:
             self.drained.set()
         time.sleep(STOPPED_SCRIPT_SECONDS)

@@ -1,13 +1,11 @@
 """Prefect 1 on a given scheduler."""
 
 import contextlib
-import os
-import signal
 
 import prefect
-from prefect.executors import DaskExecutor
 
-from . import load, report, watch, worker_side
+from . import load, report, watch
+from .prefect1_executor import executor_class
 
 
 def prepare(run_):
@@ -49,42 +47,46 @@ def _choose(run_, module, called):
 
 def run(run_, prepared, order):
     chosen, code = prepared
-    session = _Session(run_, order)
-    if code is not None:
-        return session.script(code)
-    flow, parameters = chosen
-    missing = [p.name for p in flow.parameters() if p.required and p.name not in parameters]
-    unknown = sorted(set(parameters) - {p.name for p in flow.parameters()})
-    if missing or unknown:
-        what = "is missing" if missing else "is not known to the flow"
-        raise report.Known("parameter", "Parameter %s %s." % (", ".join(missing or unknown), what))
-    return session.ended(session.call(flow, {"parameters": parameters}))
+    session = _Session(run_)
+    try:
+        if code is not None:
+            return session.script(code)
+        flow, parameters = chosen
+        missing = [p.name for p in flow.parameters() if p.required and p.name not in parameters]
+        unknown = sorted(set(parameters) - {p.name for p in flow.parameters()})
+        if missing or unknown:
+            what = "is missing" if missing else "is not known to the flow"
+            raise report.Known("parameter", "Parameter %s %s." % (", ".join(missing or unknown), what))
+        return session.ended(session.call(flow, {"parameters": parameters}))
+    finally:
+        session.watch.close_gate()
 
 
 class _Session:
-    def __init__(self, run_, order):
+    def __init__(self, run_):
         self._run = run_
-        self._address = order["address"]
-        self._watch = watch.Watch(run_)
+        self.watch = watch.Watch(run_)
 
     def call(self, flow, kwargs):
         """`flow.run` with our executor. Returns Prefect's final state, None when it was stopped."""
-        _, handler = worker_side.make(self._watch.topic, self._watch.topic)
-        own = _executor(self._watch)
-        executor = own(
-            address=self._address,
+        given = kwargs.pop("executor", None) or flow.executor
+        executor = executor_class(self._run, self.watch)(
+            address=self._run.connection.address,
             watch_worker_status=False,
             # Prefect waits for active tasks on its way out, and finds them only through a default client.
-            client_kwargs={"set_as_default": True, "name": self._watch.client_name},
+            client_kwargs=dict(
+                self._run.connection.options(getattr(given, "client_kwargs", None)),
+                set_as_default=True,
+                name=self.watch.client_name,
+            ),
         )
-        handlers = [*(kwargs.pop("task_runner_state_handlers", None) or []), handler]
-        self._run.channel.when_stopped(self._stop)
+        self._run.submissions.stopped = KeyboardInterrupt
+        self._run.channel.when_stopped(lambda: self._stop(executor))
         self._run.channel.send("flow", name=flow.name)
         self._run.channel.stage("running")
         kwargs.setdefault("run_on_schedule", False)
-        kwargs.pop("executor", None)
         try:
-            return flow.run(executor=executor, task_runner_state_handlers=handlers, **kwargs)
+            return flow.run(executor=executor, **kwargs)
         except KeyboardInterrupt:
             if not self._run.channel.stopping.is_set():
                 raise
@@ -115,14 +117,17 @@ class _Session:
             raise report.Known("flow-not-found", text)
         return self.ended(final[0])
 
-    def _stop(self):
-        """The executor's own way out: no task begins any more, active ones are waited for."""
+    def _stop(self, executor):
+        """No task begins any more; then the executor's own way out, which waits for the active ones."""
         self._run.channel.stage("draining")
-        os.kill(os.getpid(), signal.SIGINT)
+        executor.close_gate()
+        self._run.submissions.close()
+        executor.interrupt()
 
     def ended(self, state):
         self._run.channel.stage("finishing")
-        if state is None or self._run.channel.stopping.is_set():
+        stopped = self._run.channel.stopping.is_set()
+        if state is None or (stopped and (self._run.submissions.cut_short or not state.is_successful())):
             return {
                 "state": "cancelled",
                 "message": "Stopped: active tasks have finished, the others never started.",
@@ -143,19 +148,3 @@ def _errors(state):
 
 def _matches(flow, wanted):
     return not wanted or flow.name == wanted.split(".")[-1] or wanted.split(".")[-1] == "flow"
-
-
-def _executor(watch_):
-    """A DaskExecutor whose client also hears the task events."""
-
-    class Executor(DaskExecutor):
-        @contextlib.contextmanager
-        def start(self):
-            with super().start():
-                watch_.attach(self.client)
-                yield
-
-        def __reduce__(self):  # workers, if they get it at all, need a plain one
-            return DaskExecutor, (self.address,)
-
-    return Executor

@@ -5,9 +5,10 @@ import contextlib
 import inspect
 import os
 import signal
-import time
+import threading
 
 from . import load, prefect_settings, report
+from .interrupt import Interrupt
 from .watch import Watch
 
 STATES = {"COMPLETED": "completed", "FAILED": "failed", "CRASHED": "crashed", "CANCELLED": "cancelled"}
@@ -77,28 +78,36 @@ def _choose(run, module, called):
     )
 
 
-def run_flow(run, prepared, order, make_runner, set_intent):
-    """Runs the prepared flow (or script) on the cluster that `order` names. Returns the fields of `end`."""
+def run_flow(run, prepared, order, make_runner, set_intent=None):
+    """Runs the prepared flow (or script) on the cluster that `order` names. Returns the fields of `end`.
+
+    `set_intent` makes the engine take its termination signal for a cancel, where it can tell the two apart.
+    """
     if order.get("prefect_api_url") != run.prefect_api_url:
         prefect_settings.apply(order.get("prefect_api_url"))
-    watch = Watch(run)
-    session = Session(run, watch, order["address"], make_runner, set_intent)
-    if prepared.code is not None:
-        return session.to_the_end(lambda: session.script(prepared.code))
-    return session.direct(prepared.flow, prepared.args, prepared.kwargs)
+    session = Session(run, Watch(run), make_runner, set_intent)
+    try:
+        if prepared.code is not None:
+            return session.to_the_end(lambda: session.script(prepared.code))
+        return session.direct(prepared.flow, prepared.args, prepared.kwargs)
+    finally:
+        session.watch.close_gate()
 
 
 class Session:
     """One flow run on one cluster."""
 
-    def __init__(self, run, watch, address, make_runner, set_intent):
+    def __init__(self, run, watch, make_runner, set_intent):
         self.run = run
         self.watch = watch
-        self.address = address
-        self.live = []  # futures of the task runs
+        self.address = run.connection.address
         self.flow_run_id = None
+        self._interrupt = Interrupt(signal.SIGTERM)
+        self._task_runs = {}  # by the key that the scheduler knows them by
         self._make_runner = make_runner
-        self._set_intent = set_intent
+        self._set_intent = set_intent or (lambda: None)
+        if set_intent:
+            run.submissions.stopped = self._interruption
 
     def direct(self, flow, args, kwargs):
         self._check_parameters(flow, args, kwargs)
@@ -210,29 +219,47 @@ class Session:
         self.run.host.send({"event": "flow", "prefect_run_id": str(run_id), "api_url": url})
         self.run.channel.send("flow", name=name, prefect_run_id=str(run_id), prefect_run_name=run_name)
 
+    def client_options(self, flow):
+        """Keyword arguments for the client of a flow's task runner: the user's own, for the chosen scheduler."""
+        return self.run.connection.options(getattr(flow.task_runner, "client_kwargs", None))
+
     def submitted(self, task_run_id, name, label, future):
-        self.live.append(future)
-        self.run.channel.task(id=task_run_id, name=name, label=label, state="submitted")
+        about = {"id": task_run_id, "name": name, "label": label}
+        self._task_runs[future.key] = about
+        self.run.channel.task(state="submitted", **about)
 
     # -- stop ------------------------------------------------------------------------------------------------
 
     def _stop(self):
         self.run.channel.stage("draining")
         self.watch.close_gate()
+        self.run.submissions.close()
         self._set_intent()
-        os.kill(os.getpid(), signal.SIGTERM)  # the engine's own handler ends the flow
+        self._interrupt.send()  # the engine's own handler ends the flow
+
+    def _interruption(self):
+        """What a flow gets that submits a task after a stop: as from the signal, which then need not come."""
+        from prefect.exceptions import TerminationSignal
+
+        self._set_intent()
+        if threading.current_thread() is threading.main_thread():
+            self._interrupt.leave()
+        return TerminationSignal(signal.SIGTERM)
 
     def drain(self):
-        """Waits till the tasks that had begun are done; the others cannot begin any more."""
-        self.watch.close_gate()
-        while any(future.status == "pending" for future in self.live):
-            time.sleep(0.02)
+        """Takes back the tasks that have not begun, which the gate keeps from it; waits for those that have."""
+        self._interrupt.leave()
+        for key in self.run.submissions.take_back():
+            about = self._task_runs.get(key)
+            if about:
+                self.run.channel.task(state="cancelled", message="Stopped before it started", **about)
+        self.run.submissions.wait()
 
     # -- end -------------------------------------------------------------------------------------------------
 
     def ended(self, state):
         self.run.channel.stage("finishing")
-        if self.run.channel.stopping.is_set():
+        if self.run.channel.stopping.is_set() and (self.run.submissions.cut_short or _kind(state) != "COMPLETED"):
             return self.cancelled()
         end = {"state": STATES.get(_kind(state), "failed")}
         if state.message:

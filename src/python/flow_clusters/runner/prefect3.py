@@ -1,7 +1,6 @@
 """Prefect 3 on a given scheduler."""
 
 import concurrent.futures
-import functools
 import threading
 
 import distributed
@@ -40,24 +39,16 @@ def _set_intent():
         pass  # then `Session.cancelled` records it through the API
 
 
-class Stopped(BaseException):
-    """Raised into the flow when it submits a task after a stop."""
-
-
 def _make_runner(session, flow):
-    observe, _ = worker_side.make(session.watch.topic, session.watch.topic)
-
     class Observed(distributed.Client):
         """Stands between PrefectDaskClient and Client: sees the finished call of each task run."""
 
         def submit(self, func, *args, **kwargs):
-            if session.run.channel.stopping.is_set():
-                raise Stopped
             if "task_run_id" not in kwargs:
                 return super().submit(func, *args, **kwargs)
             task, task_run_id = kwargs["task"], str(kwargs["task_run_id"])
             label = "%s-%s" % (task.name, task_run_id[:3])
-            call = observe(func, task_run_id, task.name, label, task.retries)
+            call = self.on_worker.observe(func, task_run_id, task.name, label, task.retries)
             future = super().submit(call, *args, **kwargs)
             session.submitted(task_run_id, task.name, label, future)
             return future
@@ -67,13 +58,10 @@ def _make_runner(session, flow):
 
     def connect():
         client = Client(session.address, **options)
-        session.watch.attach(client)
+        client.on_worker = worker_side.make(session.watch.attach(client), session.watch.gate)
         return client
 
-    options = {"set_as_default": False}
-    if isinstance(flow.task_runner, DaskTaskRunner):
-        options = flow.task_runner.client_kwargs
-    options = {"name": session.watch.client_name, **options}
+    options = dict({"name": session.watch.client_name, "set_as_default": False}, **session.client_options(flow))
     early = concurrent.futures.Future()
     threading.Thread(target=_fulfil, args=(early, connect), daemon=True).start()
     taken = []
@@ -94,8 +82,7 @@ def _make_runner(session, flow):
             super().__exit__(*exc_info)
 
         def __reduce__(self):
-            # The flow travels in the context of each task: workers get a plain runner.
-            return functools.partial(DaskTaskRunner, address=self.address), ()
+            return worker_side.task_runner_factory(), (self.address,)
 
     return Runner(address=session.address, client_kwargs=options)
 

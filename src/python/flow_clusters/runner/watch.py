@@ -1,63 +1,57 @@
-"""The runner's own use of a Dask client: hears task events, holds the gate that stops tasks from beginning."""
+"""What a run hears of its task runs from the workers, and the gate that keeps them from beginning."""
 
-import asyncio
 import functools
 import inspect
-import socket
 import time
 import uuid
 
-REACH_SECONDS = 5
-
 
 class Watch:
-    """One per run. `attach` it to a client, the flow's own where there is one: a second would cost time."""
+    """One per run. `attach` it to each client of the flow's own: a further one would cost time.
+
+    The events go by the client's own topic: schedulers forget those of clients that have left.
+    """
 
     def __init__(self, run):
         self._run = run
-        self.topic = "flow-clusters-" + run.spec["run"]
+        self.gate = "flow-clusters-" + run.spec["run"]
         self.client_name = "fcflow-" + run.spec["run"]  # who looks at the scheduler's clients knows ours by it
-        self.client = None
-        self._gate = None
-        self._loop = None  # of an asynchronous client
 
     def attach(self, client):
-        from distributed import Event
-
-        self.client = client
-        mark_keys(client, self._run.spec["run"])
-        self._gate = Event(self.topic, client=client)
-        self._gate.set()
-        client.subscribe_topic(self.topic, self._hear)
+        """Returns the topic for `worker_side.make`."""
+        self._open(client)
+        client.subscribe_topic(client.id, self._hear)
+        return client.id
 
     async def attach_async(self, client):
         """As `attach`, for a client that lives in the running event loop (Prefect 2)."""
-        from distributed import Event
-
-        self.client = client
-        mark_keys(client, self._run.spec["run"])
-        self._loop = asyncio.get_running_loop()
-        self._gate = Event(self.topic, client=client)
-        await self._gate.set()
-        subscribed = client.subscribe_topic(self.topic, self._hear)
+        self._open(client)
+        subscribed = client.subscribe_topic(client.id, self._hear)
         if inspect.isawaitable(subscribed):
             await subscribed
+        return client.id
+
+    def _open(self, client):
+        mark_keys(client, self._run.spec["run"])
+        self._run.scheduler.ask("event_set", name=self.gate)
+        if self._run.channel.stopping.is_set():
+            self.close_gate()
 
     def close_gate(self):
-        """From now on no task of this run begins, wherever it waits. Not from within the client's loop."""
-        if self._gate is None or self.client.status != "running":
-            return
-        if self._loop is None:
-            self._gate.clear()
-        else:
-            asyncio.run_coroutine_threadsafe(self._clear(), self._loop).result(5)
-
-    async def _clear(self):
-        await self._gate.clear()
+        """From now on no task of this run begins, wherever it waits. Nothing of the gate is left on the scheduler."""
+        try:
+            self._run.scheduler.ask("event_clear", name=self.gate)
+        except Exception as error:
+            if self._run.channel.stopping.is_set():
+                self._run.channel.note("The scheduler could not be told that no task may start any more: %s" % error)
 
     def _hear(self, event):
         fields = dict(event[1])
+        if "id" not in fields or "state" not in fields:
+            return  # what the scheduler itself says of this client
         trouble = {k: fields.pop(k) for k in ("type", "error", "traceback") if k in fields}
+        if fields["state"] == "cancelled" and self._run.channel.stopping.is_set():
+            self._run.submissions.cut_short = True
         if fields["state"] in ("failed", "crashed"):
             failure = dict(fields)
             if trouble:
@@ -85,20 +79,6 @@ def mark_keys(client, run):
         return submit(func, *args, key=key, **kwargs)
 
     client.submit = marked
-
-
-def reach(address):
-    """Fails soon, and in words, when no scheduler listens there; a Dask client would try for half a minute."""
-    from .report import Known
-
-    scheme, _, place = address.partition("://")
-    if scheme not in ("tcp", "tls"):
-        return
-    host, _, port = place.partition("/")[0].rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise Known("unreachable", "The scheduler at %s does not answer: %s." % (address, error), error)
 
 
 def wait_for_workers(client, order, seconds=30):

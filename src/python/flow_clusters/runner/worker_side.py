@@ -1,8 +1,34 @@
-"""Functions that run on the workers.
+"""What runs on the workers.
 
 They are made by a factory: a local function cannot be pickled by name, so cloudpickle sends it by value and the
 workers of a foreign cluster need no file of ours. For the same reason nothing here may use this module's globals.
 """
+
+from types import SimpleNamespace
+
+
+def task_runner_factory():
+    """Makes the plain task runner that workers of Prefect 3 get with the flow: tasks may submit further tasks by it."""
+
+    def make_task_runner(address):
+        from prefect_dask import DaskTaskRunner
+
+        class WorkersTaskRunner(DaskTaskRunner):
+            @property
+            def client(self):
+                if not self._client:
+                    from distributed import get_worker
+
+                    # With the worker's certificates, as ours do not travel.
+                    self.client_kwargs.setdefault("security", get_worker().security)
+                return super().client
+
+            def __reduce__(self):
+                return make_task_runner, (self.address,)
+
+        return WorkersTaskRunner(address=address)
+
+    return make_task_runner
 
 
 def make(topic, gate):
@@ -175,19 +201,12 @@ def make(topic, gate):
             return new  # the children report for themselves
         if state is None:
             state = "completed" if new.is_successful() else "failed" if new.is_failed() else "submitted"
-        fields = {
-            "id": str(context.get("task_run_id") or context.get("task_full_name") or runner.task.slug),
-            "name": runner.task.name,
-            "label": context.get("task_full_name") or runner.task.name,
-            "state": state,
-        }
+        name = runner.task.name
         index = context.get("map_index")
-        if index is not None:
-            fields["id"] += "[%d]" % index  # mapped runs share their parent's
-        if index is not None and "[" not in fields["label"]:
-            fields["label"] += "[%d]" % index
-        if context.get("task_run_id") is None:
-            fields["id"] = "%s:%s" % (runner.task.slug, fields["label"])
+        suffix = "" if index is None else "[%d]" % index
+        # Not by the task run's id: a retry gets another.
+        fields = {"id": "%s%s" % (context.get("task_id") or name, suffix), "name": name, "label": name + suffix}
+        fields["state"] = state
         if new.message:
             fields["message"] = str(new.message)[:2000]
         if state == "failed" and isinstance(new.result, BaseException):
@@ -195,4 +214,4 @@ def make(topic, gate):
         say(**fields)
         return new
 
-    return observe, handler
+    return SimpleNamespace(observe=observe, handler=handler)
