@@ -239,6 +239,9 @@ class FakeRun:
         self.control(op="go", address=bed.address, count_tasks=True, **order)
         return self
 
+    def has_ended(self):
+        return any(message["event"] == "end" for message in self.events)
+
     def end(self, seconds=PATIENCE_SECONDS):
         return self.wait("end", seconds)
 

@@ -3,8 +3,6 @@
 Each line on stdin is a call, `["submit", prefix, count, seconds]` and the like, answered by a JSON line.
 """
 
-# ruff: noqa: T201 - stdout is how it answers
-
 import argparse
 import asyncio
 import json
@@ -19,6 +17,9 @@ from distributed.security import Security
 
 held = []
 naps = {"begun": 0, "ended": 0}
+named = {}
+# What tasks print must not get between the answers.
+answers = os.fdopen(os.dup(1), "w")
 
 
 class Recorded(dict):
@@ -39,6 +40,11 @@ def nap(seconds):
     time.sleep(seconds)
     counts["ended"] += 1
     return seconds
+
+
+def late(value):
+    time.sleep(1)
+    return value
 
 
 def boom(seconds):
@@ -83,6 +89,10 @@ async def serve_calls(client, scheduler):
             prefix, count, seconds = args
             run = boom if prefix == "boom" else nap
             held.extend([client.submit(run, seconds, key=f"{prefix}-{len(held) + i}") for i in range(count)])
+        elif op == "submit_late":
+            named[args[0]] = client.submit(late, args[1], key=args[0])
+        elif op == "result":
+            answer = await named[args[0]]
         elif op == "tuple":
             held.append(client.submit(nap, args[1], key=(args[0], 0, 1)))
         elif op == "naps":
@@ -103,7 +113,15 @@ async def serve_calls(client, scheduler):
             answer = [key_split(tuple(key) if isinstance(key, list) else key) for key in args[0]]
         elif op == "called":
             answer = sorted(scheduler.handlers.called | scheduler.stream_handlers.called)
-        print(json.dumps(answer), flush=True)
+        elif op == "left":
+            events = scheduler.extensions["events"]
+            names = [name for name in getattr(events, "_events", ()) if name.startswith("flow-clusters")]
+            answer = {
+                "tasks": [str(key) for key in scheduler.tasks],
+                "gates": names,
+                "clients": list(scheduler.clients),
+            }
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 async def main(options):
@@ -134,7 +152,7 @@ async def main(options):
         ]
         await asyncio.gather(*(worker.start() for worker in workers))
         async with Client(scheduler.address, asynchronous=True, **security) as client:
-            print(json.dumps({"address": scheduler.address}), flush=True)
+            print(json.dumps({"address": scheduler.address}), file=answers, flush=True)
             try:
                 await serve_calls(client, scheduler)
             finally:
@@ -143,6 +161,7 @@ async def main(options):
 
 
 if __name__ == "__main__":
+    os.dup2(2, 1)
     parser = argparse.ArgumentParser()
     parser.add_argument("--protocol", default="tcp")
     parser.add_argument("--workers", type=int, default=2)

@@ -66,6 +66,14 @@ class Run:
         self.submissions = Submissions(self)
         self._ended = threading.Lock()
 
+    def failed_task(self, fields, trouble):
+        """Remembers the failure of a task run, of its event and its exception, and puts that into the event."""
+        failure = dict(fields)
+        if trouble:
+            failure.update(type=trouble["type"], message=trouble["error"], traceback=trouble["traceback"])
+            fields.setdefault("message", "%s: %s" % (trouble["type"], trouble["error"]))
+        self.failures.append(failure)
+
     def editor_gone(self):
         if self.spec.get("temporary"):
             belongings.end_own_group()

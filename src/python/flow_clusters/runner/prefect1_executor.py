@@ -25,18 +25,20 @@ def executor_class(run, watch):
             if about:
                 given = kwargs["task_runner_state_handlers"] or ()
                 kwargs["task_runner_state_handlers"] = [*given, self._handler]
-            future = super().submit(fn, *args, **kwargs)
+            with interrupt.held():
+                future = super().submit(fn, *args, **kwargs)
             if about and not kwargs.get("is_mapped_parent") and not _finished(kwargs):
                 self._task_runs[future.key] = about
                 run.channel.task(state="submitted", **about)
             return future
 
         def _post_start_yield(self):
-            interrupt.leave()
+            interrupt.hold()
             if run.channel.stopping.is_set():
                 self._drain()
             super()._post_start_yield()
-            interrupt.come_back()
+            watch.detach(self.client)
+            interrupt.let()
 
         def _drain(self):
             for key in run.submissions.take_back():

@@ -5,9 +5,8 @@ import contextlib
 import inspect
 import os
 import signal
-import threading
 
-from . import load, prefect_settings, report
+from . import generators, load, prefect_settings, report
 from .interrupt import Interrupt
 from .watch import Watch
 
@@ -78,14 +77,11 @@ def _choose(run, module, called):
     )
 
 
-def run_flow(run, prepared, order, make_runner, set_intent=None):
-    """Runs the prepared flow (or script) on the cluster that `order` names. Returns the fields of `end`.
-
-    `set_intent` makes the engine take its termination signal for a cancel, where it can tell the two apart.
-    """
+def run_flow(run, prepared, order, session_class):
+    """Runs the prepared flow (or script) on the cluster that `order` names. Returns the fields of `end`."""
     if order.get("prefect_api_url") != run.prefect_api_url:
         prefect_settings.apply(order.get("prefect_api_url"))
-    session = Session(run, Watch(run), make_runner, set_intent)
+    session = session_class(run)
     try:
         if prepared.code is not None:
             return session.to_the_end(lambda: session.script(prepared.code))
@@ -95,19 +91,27 @@ def run_flow(run, prepared, order, make_runner, set_intent=None):
 
 
 class Session:
-    """One flow run on one cluster."""
+    """One flow run, and its subflows, on one cluster. A subclass for each version of Prefect."""
 
-    def __init__(self, run, watch, make_runner, set_intent):
+    def __init__(self, run):
         self.run = run
-        self.watch = watch
+        self.watch = Watch(run)
         self.address = run.connection.address
         self.flow_run_id = None
-        self._interrupt = Interrupt(signal.SIGTERM)
+        self.interrupt = Interrupt(signal.SIGTERM)
         self._task_runs = {}  # by the key that the scheduler knows them by
-        self._make_runner = make_runner
-        self._set_intent = set_intent or (lambda: None)
-        if set_intent:
-            run.submissions.stopped = self._interruption
+
+    def task_runner(self, flow):
+        """A task runner that submits to the cluster, for this flow."""
+        raise NotImplementedError
+
+    def goes_along(self, task_runner):
+        """Whether the tasks of a subflow with this task runner go to the cluster too."""
+        raise NotImplementedError
+
+    def announce_stop(self):
+        """Before the engine is interrupted: makes it take that for a cancel, if it can."""
+        raise NotImplementedError
 
     def direct(self, flow, args, kwargs):
         self._check_parameters(flow, args, kwargs)
@@ -125,15 +129,23 @@ class Session:
 
     def call(self, flow, args, kwargs):
         """Calls the flow with our task runner; returns its final state, or raises what the engine raises."""
-        flow = flow.with_options(task_runner=self._make_runner(self, flow))
-        signal.signal(signal.SIGTERM, lambda *_: None)  # Prefect 2 signals itself again, after its handler is off
+        with self._begun(flow) as flow:
+            if generators.is_generator(flow):
+                return generators.exhausted(flow(*args, **kwargs))
+            state = flow(*args, **dict(kwargs, return_state=True))
+            if inspect.isawaitable(state):
+                state = asyncio.run(_result_of(state))
+            return state
+
+    @contextlib.contextmanager
+    def _begun(self, flow):
+        """While this is entered, the flow and its subflows submit to the cluster, and a stop is heard."""
+        # Prefect 2 signals itself again, after its handler is off.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         self.run.channel.when_stopped(self._stop)
-        self._announce_flow(flow)
-        self.run.channel.stage("running")
-        state = flow(*args, **dict(kwargs, return_state=True))
-        if inspect.isawaitable(state):
-            state = asyncio.run(_result_of(state))
-        return state
+        with self._announcing(flow), self._taking_along():
+            self.run.channel.stage("running")
+            yield flow.with_options(task_runner=self.task_runner(flow))
 
     def script(self, code):
         """Runs the file as `__main__`; its first call of the flow goes to the cluster, and the script goes on."""
@@ -150,9 +162,12 @@ class Session:
             prefect.Flow.__call__ = original
             return_state = kwargs.pop("return_state", False)
             given = self.run.spec.get("parameters") or {}
+            args, kwargs = () if given else args, given or kwargs
+            if generators.is_generator(flow):
+                return generators.relayed(flow.isasync, self._begun(flow), args, kwargs, final)
             if flow.isasync:
-                return self._call_async(flow, args, given or kwargs, return_state, final)
-            final[0] = self.call(flow, () if given else args, given or kwargs)
+                return self._call_async(flow, args, kwargs, return_state, final)
+            final[0] = self.call(flow, args, kwargs)
             return final[0] if return_state else final[0].result()
 
         prefect.Flow.__call__ = called
@@ -168,15 +183,35 @@ class Session:
         return final[0]
 
     async def _call_async(self, flow, args, kwargs, return_state, final):
-        flow = flow.with_options(task_runner=self._make_runner(self, flow))
-        self.run.channel.when_stopped(self._stop)
-        self._announce_flow(flow)
-        self.run.channel.stage("running")
-        final[0] = await flow(*args, **dict(kwargs, return_state=True))
+        with self._begun(flow) as flow:
+            final[0] = await flow(*args, **dict(kwargs, return_state=True))
         if return_state:
             return final[0]
         result = final[0].result()
         return await result if inspect.isawaitable(result) else result
+
+    @contextlib.contextmanager
+    def _taking_along(self):
+        """While this is entered, the tasks of subflows that ask for Dask, or for nothing, go to the cluster as well."""
+        import prefect
+
+        original, noted = prefect.Flow.__call__, set()
+
+        def called(flow, *args, **kwargs):
+            if prefect.context.FlowRunContext.get():
+                if self.goes_along(flow.task_runner):
+                    flow = flow.with_options(task_runner=self.task_runner(flow))
+                elif flow.name not in noted:
+                    noted.add(flow.name)
+                    text = "The subflow %s keeps its own %s: its tasks run beside the flow, not on the cluster."
+                    self.run.channel.note(text % (flow.name, type(flow.task_runner).__name__))
+            return original(flow, *args, **kwargs)
+
+        prefect.Flow.__call__ = called
+        try:
+            yield
+        finally:
+            prefect.Flow.__call__ = original
 
     # -- start -----------------------------------------------------------------------------------------------
 
@@ -198,7 +233,8 @@ class Session:
                 raise
             raise report.Known("parameter", "The parameters do not fit the flow: %s" % error, error)
 
-    def _announce_flow(self, flow):
+    @contextlib.contextmanager
+    def _announcing(self, flow):
         """Tells the extension of the flow run as soon as Prefect has made it."""
         from prefect.context import FlowRunContext
 
@@ -212,6 +248,10 @@ class Session:
             return original(context)
 
         FlowRunContext.__enter__ = enter
+        try:
+            yield
+        finally:
+            FlowRunContext.__enter__ = original
 
     def told_flow(self, name, run_id, run_name):
         self.flow_run_id = run_id
@@ -221,7 +261,8 @@ class Session:
 
     def client_options(self, flow):
         """Keyword arguments for the client of a flow's task runner: the user's own, for the chosen scheduler."""
-        return self.run.connection.options(getattr(flow.task_runner, "client_kwargs", None))
+        own = self.run.connection.options(getattr(flow.task_runner, "client_kwargs", None))
+        return dict({"name": self.watch.client_name}, **own)
 
     def submitted(self, task_run_id, name, label, future):
         about = {"id": task_run_id, "name": name, "label": label}
@@ -234,21 +275,11 @@ class Session:
         self.run.channel.stage("draining")
         self.watch.close_gate()
         self.run.submissions.close()
-        self._set_intent()
-        self._interrupt.send()  # the engine's own handler ends the flow
-
-    def _interruption(self):
-        """What a flow gets that submits a task after a stop: as from the signal, which then need not come."""
-        from prefect.exceptions import TerminationSignal
-
-        self._set_intent()
-        if threading.current_thread() is threading.main_thread():
-            self._interrupt.leave()
-        return TerminationSignal(signal.SIGTERM)
+        self.announce_stop()
+        self.interrupt.send()  # the engine's own handler ends the flow
 
     def drain(self):
         """Takes back the tasks that have not begun, which the gate keeps from it; waits for those that have."""
-        self._interrupt.leave()
         for key in self.run.submissions.take_back():
             about = self._task_runs.get(key)
             if about:
@@ -277,6 +308,7 @@ class Session:
 
     def cancelled(self):
         """Where the engine did not record Cancelled itself, the API is told."""
+        self.interrupt.hold()
         self.drain()
         if self.flow_run_id is not None:
             try:

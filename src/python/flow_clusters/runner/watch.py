@@ -31,6 +31,10 @@ class Watch:
             await subscribed
         return client.id
 
+    def detach(self, client):
+        """Call before the client closes: its scheduler would complain that it cannot tell it so on this topic."""
+        client.unsubscribe_topic(client.id)
+
     def _open(self, client):
         mark_keys(client, self._run.spec["run"])
         self._run.scheduler.ask("event_set", name=self.gate)
@@ -53,11 +57,7 @@ class Watch:
         if fields["state"] == "cancelled" and self._run.channel.stopping.is_set():
             self._run.submissions.cut_short = True
         if fields["state"] in ("failed", "crashed"):
-            failure = dict(fields)
-            if trouble:
-                failure.update(type=trouble["type"], message=trouble["error"], traceback=trouble["traceback"])
-                fields.setdefault("message", "%s: %s" % (trouble["type"], trouble["error"]))
-            self._run.failures.append(failure)
+            self._run.failed_task(fields, trouble)
         self._run.channel.task(**fields)
 
 

@@ -7,9 +7,9 @@ import time
 from .scheduler import NoAnswer
 
 LOOP_SECONDS = 5
-SETTLE_SECONDS = 2
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-WAITING = ("waiting", "queued", "no-worker", "processing")
+ECHO_SECONDS = 10
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+ECHO = "flow-clusters-echo"
 
 
 class Withdrawal:
@@ -18,51 +18,41 @@ class Withdrawal:
     def __init__(self, client, scheduler):
         self._client = client
         self._scheduler = scheduler
-        self._begun = set()  # wanted keys that execute: they are waited for as they are
-        self._left = {}  # worker -> keys that it may be executing, even if nobody wants them any more
-        self._handed_out = {}  # worker -> all keys that it was seen to have
+        self._handed_out = {}  # worker -> all keys that it was seen to have, whoever wants them
+        self._begun = set()  # keys that execute: they are wanted till they are done
+        self._left = {}  # worker -> keys that it may be executing, wanted or not
         self._look()
 
     def take_back(self):
         """Lets the scheduler forget what has not begun. Returns the keys of it."""
-        pending = self._pending()
+        pending = set(self._pending())
         self._look()
         on_workers = set().union(*self._handed_out.values())
-        self._release([key for key in pending if key not in on_workers])
-        taken = [key for key in pending if key in on_workers]
-        self._begun = self._executing(taken)
-        self._release([key for key in taken if key not in self._begun])
-        withdrawn = [key for key in pending if key not in self._begun]
-        self._settle(withdrawn)
+        self._release(pending - on_workers)
+        self._begun = self._executing(self._only(pending))
+        self._release(pending & on_workers - self._begun)
+        self._hear_echo()
         now = self._processing()
-        for worker, keys in self._handed_out.items():
-            gone = keys.difference(now.get(worker, ())) | keys & self._begun
-            if gone:
-                self._left[worker] = gone
-        return withdrawn
+        # What has vanished were tasks in between, of which nobody has a future.
+        self._left = {w: keys - set(now.get(w, ())) | keys & pending for w, keys in self._handed_out.items()}
+        return list(pending - self._begun)
 
     def wait(self):
-        """Blocks till everything that had begun is done, wanted or not."""
-        pause = FIRST_PAUSE
-        while self._goes_on():
+        """Blocks till everything that had begun is done."""
+        pause, quiet = FIRST_PAUSE, 0
+        while quiet < 2:  # what is on its way to a worker may begin before the news that it is not wanted arrives
+            quiet = 0 if self._goes_on() else quiet + 1
             time.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            pause = min(pause * 1.3, LONGEST_PAUSE)
 
     def _goes_on(self):
-        if self._begun.intersection(self._pending()):
+        try:
+            executing = self._ask_workers(self._left)
+        except NoAnswer:
             return True
-        for worker, keys in list(self._left.items()):
-            message = {"op": "call_stack", "keys": list(keys)}
-            try:
-                self._left[worker] = set(self._scheduler.ask("proxy", worker=worker, msg=message))
-            except NoAnswer:
-                return True
-            except Exception:  # the worker has gone, or the scheduler
-                self._left[worker] = ()
-            if self._left[worker]:
-                return True
-            del self._left[worker]
-        return False
+        except Exception:  # the scheduler has gone
+            executing = set()
+        return bool(executing) or bool(self._begun.intersection(self._pending()))
 
     def _pending(self):
         """Keys that the client wants and has not got, as the scheduler names them; none once it is closed."""
@@ -74,21 +64,30 @@ class Withdrawal:
         for worker, keys in self._processing().items():
             self._handed_out.setdefault(worker, set()).update(keys)
 
+    def _only(self, keys):
+        return {worker: had & keys for worker, had in self._handed_out.items()}
+
     def _processing(self):
-        """Worker -> keys that it has been handed, whoever wants them."""
-        return self._ask("processing") or {}
-
-    def _executing(self, keys):
-        """Those of `keys`, all of them on workers, that have begun. The scheduler asks the workers in question only."""
-        stacks = self._ask("call_stack", keys=keys) if keys else {}
-        return {key for frames in (stacks or {}).values() for key in frames}
-
-    def _ask(self, op, **fields):
-        """None when the scheduler does not answer, or does not know one of the keys any more."""
+        """Worker -> keys that it has been handed and has not done."""
         try:
-            return self._scheduler.ask(op, **fields)
+            return self._scheduler.ask("processing")
         except Exception:
-            return None
+            return {}
+
+    def _executing(self, by_worker):
+        try:
+            return self._ask_workers(by_worker)
+        except Exception:
+            return set()
+
+    def _ask_workers(self, by_worker):
+        """Which of these keys have a thread that works on them."""
+        by_worker = {worker: keys for worker, keys in by_worker.items() if keys}
+        if not by_worker:
+            return set()
+        message = {"op": "call_stack", "keys": list(set().union(*by_worker.values()))}
+        stacks = self._scheduler.ask("broadcast", msg=message, workers=list(by_worker), on_error="ignore")
+        return {key for frames in stacks.values() for key in frames}
 
     def _release(self, keys):
         """As if every future of these keys were gone. The message follows the graphs on their own stream."""
@@ -97,7 +96,7 @@ class Withdrawal:
 
         def release():
             client = self._client
-            client._send_to_scheduler({"op": "client-releases-keys", "keys": keys, "client": client.id})
+            client._send_to_scheduler({"op": "client-releases-keys", "keys": list(keys), "client": client.id})
             for key in keys:
                 state = client.futures.get(key)
                 if state is not None:
@@ -105,18 +104,33 @@ class Withdrawal:
 
         on_loop(self._client, release)
 
-    def _settle(self, keys):
-        """Waits till the scheduler has heard it. Keys that somebody else wants as well go on there, and rightly."""
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while keys and time.monotonic() < deadline:
-            states = self._ask("get_task_status", keys=keys) or {}
-            keys = [key for key, state in states.items() if state in WAITING]
-            if keys:
-                time.sleep(0.01)
+    def _hear_echo(self):
+        """Waits till the scheduler has heard all that it was sent: asks it, on that stream, for a key that is none."""
+        echo = _Echo()
+
+        def call():
+            self._client.futures[ECHO] = echo
+            self._client._send_to_scheduler({"op": "report-key", "key": ECHO})
+
+        if self._client.status == "running" and on_loop(self._client, call):
+            echo.heard.wait(ECHO_SECONDS)
+            self._client.futures.pop(ECHO, None)
+
+
+class _Echo:
+    """Stands among the states of a client's futures."""
+
+    status = "echo"
+
+    def __init__(self):
+        self.heard = threading.Event()
+
+    def cancel(self, *args, **kwargs):
+        self.heard.set()
 
 
 def on_loop(client, call):
-    """Calls in the loop of a client, whichever thread has that, and waits for it, within limits."""
+    """Calls in the loop of a client, whichever thread has that, and waits for it. False when it does not come to it."""
     done = threading.Event()
 
     async def run():
@@ -130,5 +144,5 @@ def on_loop(client, call):
         asyncio.run_coroutine_threadsafe(coroutine, client.loop.asyncio_loop)
     except (RuntimeError, AttributeError):  # the loop has ended, and the client's wishes with it
         coroutine.close()
-    else:
-        done.wait(LOOP_SECONDS)
+        return False
+    return done.wait(LOOP_SECONDS)

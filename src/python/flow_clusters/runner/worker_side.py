@@ -214,4 +214,4 @@ def make(topic, gate):
         say(**fields)
         return new
 
-    return SimpleNamespace(observe=observe, handler=handler)
+    return SimpleNamespace(observe=observe, handler=handler, mapped=mapped, trouble=trouble)
