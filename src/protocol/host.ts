@@ -4,6 +4,7 @@
  * log text. When its stdin ends it closes every cluster and run that it started, then leaves.
  */
 
+import type { TaskNumbers } from '../core/backend.ts';
 import type { FlowApiId } from '../core/flow.ts';
 import type { PreflightFacts } from '../core/preflight/facts.ts';
 import type { ScaleStep } from '../core/scaling.ts';
@@ -182,7 +183,7 @@ export type HostEvent =
       readonly event: 'cluster.tasks';
       readonly cluster: string;
       readonly run: string;
-      readonly groups: Readonly<Record<string, Readonly<Partial<Record<TaskState, number>>>>>;
+      readonly groups: TaskNumbers;
     }
   /**
    * What happened to a worker unasked, in words (`worker 1 was killed (signal 9) while working on load`). After
@@ -338,6 +339,8 @@ export type RunEvent =
       readonly prefect_run_name?: string;
     }
   | { readonly event: 'tasks'; readonly tasks: readonly TaskEvent[] }
+  /** As `cluster.tasks`, of a run that was told to `count_tasks`. */
+  | { readonly event: 'counts'; readonly groups: TaskNumbers }
   | { readonly event: 'note'; readonly text: string }
   | {
       readonly event: 'end';

@@ -223,6 +223,9 @@ export class LiveRun {
       case 'tasks':
         this.#tasks.apply(event.tasks);
         return;
+      case 'counts':
+        this.#tasks.count(event.groups);
+        return;
       case 'note':
         this.#note(event.text);
         return;

@@ -1,6 +1,6 @@
+import type { TaskNumbers } from '../core/backend.ts';
 import type { Store } from '../core/store.ts';
 import { type TaskGroup, TaskTable } from '../core/tasks.ts';
-import type { HostEventOf } from '../host/pythonHost.ts';
 import type { TaskEvent } from '../protocol/host.ts';
 
 const tasksDelayMs = 100;
@@ -23,8 +23,8 @@ export class TaskReport {
     this.#timer ??= setTimeout(() => this.flush(), tasksDelayMs);
   }
 
-  /** The scheduler counts the tasks of plain Dask runs. */
-  count(groups: HostEventOf<'cluster.tasks'>['groups']): void {
+  /** Tasks of plain Dask runs are counted, by the scheduler or by asking it. */
+  count(groups: TaskNumbers): void {
     this.#show(
       Object.entries(groups).map(([name, counts]) => ({
         name,

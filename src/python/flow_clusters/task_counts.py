@@ -54,6 +54,8 @@ def _plugin_class():
                     self._emit_soon()
                 return
             if finish == "forgotten":
+                if task[2] in ("submitted", "running"):  # nobody wants it any more
+                    self._move(task, "cancelled")
                 del self._tasks[key]  # its count stays; the same key again is another task
             elif finish in _ENDS:
                 self._move(task, _ENDS[finish])

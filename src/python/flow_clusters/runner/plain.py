@@ -7,6 +7,7 @@ import time
 
 from ..task_counts import client_name
 from . import load, watch
+from .key_counts import KeyCounts
 
 _LOCAL_OPTIONS = {
     "n_workers",
@@ -28,7 +29,7 @@ def run(run_, code, order):
     session = _Session(run_, order)
     run_.channel.when_stopped(session.stop)
     run_.channel.stage("running")
-    with session.redirected():
+    with session.redirected(), session.counted():
         try:
             load.settle(run_.spec["file"])
             exec(code, load.new_module("__main__", run_.spec["file"]).__dict__)
@@ -64,8 +65,30 @@ class _Session:
         self._connection = run_.connection
         self._default = None
         self._default_lock = threading.Lock()
+        self._counts = KeyCounts(run_.scheduler, self._say_counts) if order.get("count_tasks") else None
         self.used = False
         self.drained = threading.Event()
+
+    def _say_counts(self, groups):
+        self._run.channel.send("counts", groups=groups)
+
+    @contextlib.contextmanager
+    def counted(self):
+        """While this is entered, the script's tasks are counted, if that is asked for; at its end, exactly."""
+        if self._counts is None:
+            yield
+            return
+        self._run.submissions.on_graph = self._counts.submitted
+        failed = True
+        with self._counts.hearing():
+            try:
+                yield
+                failed = False
+            finally:
+                if self._run.channel.stopping.is_set():
+                    self.drained.wait()
+                else:
+                    self._counts.settle(over=failed)
 
     def redirected(self):
         """While this is entered, Dask without an address means the cluster."""
@@ -144,6 +167,8 @@ class _Session:
             self._run.submissions.close()
             self._run.submissions.take_back()
             self._run.submissions.wait()
+            if self._counts:
+                self._counts.settle(over=True)
         finally:
             self.drained.set()
         time.sleep(STOPPED_SCRIPT_SECONDS)
