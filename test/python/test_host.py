@@ -72,6 +72,7 @@ def test_cluster_starts_scales_and_closes(bench):
     one.start().control(op="go", address=started["address"], n_workers=3)
     assert one.end()["state"] == "completed"
     assert "workers 3" in one.text()
+    extension.wait("run.exited", run=one.name)
     extension.send(op="cluster.close", cluster=cluster, force=False)
     assert extension.wait("cluster.ended", cluster=cluster)["reason"] == "closed"
     assert os.listdir(extension.directory) == []
