@@ -53,7 +53,9 @@ class View {
     store.onDidChange(() => {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        if (this.#drawn.changed()) this.draw();
+        const changed = this.#drawn.changed();
+        if (changed.includes(undefined)) this.draw();
+        else for (const row of changed) if (row) this.#redraw(row);
       }, 250);
     });
   }
@@ -61,6 +63,11 @@ class View {
   draw(): void {
     this.redraws += 1;
     this.#draw();
+  }
+
+  #redraw(row: TreeNode): void {
+    this.items += JSON.stringify(item(this.#drawn.latest(row))).length > 0 ? 1 : 0;
+    if (this.open.has(row.id)) this.#draw(row);
   }
 
   #draw(node?: TreeNode): void {

@@ -12,7 +12,7 @@ const revealedKey = 'flowClusters.sidebarRevealed';
 
 /** One view of the sidebar: rows come from the core as plain data, and are asked for only while it is visible. */
 class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
-  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #changed = new vscode.EventEmitter<TreeNode[] | undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
   readonly #view: vscode.TreeView<TreeNode>;
   readonly #drawn: DrawnRows;
@@ -22,14 +22,22 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
     this.#drawn = new DrawnRows(nodes);
     this.#view = vscode.window.createTreeView(id, { treeDataProvider: this, showCollapseAll: false });
     this.#view.onDidChangeVisibility(() => this.refresh());
+    this.#view.onDidCollapseElement(({ element }) => this.#drawn.close(element));
+    this.#view.onDidExpandElement(({ element }) => {
+      // VS Code shows what it had under it, and does not ask again.
+      if (!this.#drawn.isOpen(element)) this.#changed.fire([element]);
+    });
   }
 
-  /** Merges the changes of a quarter second into one redraw, and spares it when no row would differ. */
+  /** Merges the changes of a quarter second into one redraw of the rows that differ. */
   refresh(): void {
     if (!this.#view.visible || this.#timer) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (this.#drawn.changed()) this.#changed.fire();
+      const changed = this.#drawn.changed();
+      const rows = changed.filter((row) => row !== undefined);
+      if (rows.length < changed.length) this.#changed.fire(undefined);
+      else if (rows.length > 0) this.#changed.fire(rows);
     }, refreshMs);
   }
 
@@ -52,7 +60,7 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
   }
 
   getTreeItem(node: TreeNode): vscode.TreeItem {
-    return treeItem(node);
+    return treeItem(this.#drawn.latest(node));
   }
 
   dispose(): void {

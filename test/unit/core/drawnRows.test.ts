@@ -30,27 +30,58 @@ class Rows {
 }
 
 const onlyChild = (rows: readonly TreeNode[]) => rows.map(({ description }) => description);
+/** What is to be drawn anew, by id; `all` is the first level. */
+const changes = (drawn: DrawnRows) => drawn.changed().map((row) => row?.id ?? 'all');
 
 describe('rows that a view has been given', () => {
   it('have changed before there are any, and when one of them reads differently', () => {
     const rows = new Rows();
-    assert.equal(rows.drawn.changed(), true);
-    rows.drawn.children();
-    assert.equal(rows.drawn.changed(), false);
+    assert.deepEqual(changes(rows.drawn), ['all']);
+    const [parent] = rows.drawn.children();
+    assert.deepEqual(changes(rows.drawn), []);
     rows.first = 'another';
-    assert.equal(rows.drawn.changed(), true);
+    const [changed] = rows.drawn.changed();
+    assert.equal(changed, parent, 'it is named by the object that the view has');
+    assert.equal(rows.drawn.latest(parent as TreeNode).description, 'another');
+    assert.deepEqual(changes(rows.drawn), [], 'and once');
   });
 
   it('are compared where the view is open, and not even made where it is closed', () => {
     const rows = new Rows();
     const [parent] = rows.drawn.children();
     rows.under = 'three';
-    assert.equal(rows.drawn.changed(), false);
+    assert.deepEqual(changes(rows.drawn), []);
     assert.equal(rows.made, 0);
     rows.drawn.children(parent);
-    assert.equal(rows.drawn.changed(), false);
+    assert.deepEqual(changes(rows.drawn), []);
     rows.under = 'four';
-    assert.equal(rows.drawn.changed(), true);
+    assert.deepEqual(changes(rows.drawn), ['child'], 'the row above it is left alone');
+    rows.drawn.close(parent as TreeNode);
+    rows.under = 'five';
+    rows.made = 0;
+    assert.deepEqual(changes(rows.drawn), []);
+    assert.equal(rows.made, 0);
+  });
+
+  it('are drawn with what is above them when they come or go', () => {
+    let ids = ['a', 'b'];
+    let roots = ['top', 'other'];
+    const drawn = new DrawnRows(() =>
+      roots.map((root) => ({ ...plain(root), children: root === 'top' ? ids.map((id) => plain(id)) : [] })),
+    );
+    const [top] = drawn.children();
+    drawn.children(top);
+    for (const next of [['a'], ['a', 'c'], ['c', 'a'], []]) {
+      ids = next;
+      assert.deepEqual(changes(drawn), ['top'], next.join());
+      assert.deepEqual(changes(drawn), [], 'until the view asks for them');
+      assert.deepEqual(
+        drawn.children(top).map(({ id }) => id),
+        next,
+      );
+    }
+    roots = ['other', 'top'];
+    assert.deepEqual(changes(drawn), ['all']);
   });
 
   it('are as they are now when a row is opened, however long ago that was drawn', () => {
@@ -61,7 +92,7 @@ describe('rows that a view has been given', () => {
     });
     const [parent] = drawn.children();
     under = 'now';
-    assert.equal(drawn.changed(), false);
+    assert.deepEqual(changes(drawn), []);
     assert.deepEqual(onlyChild(drawn.children(parent)), ['now']);
   });
 
@@ -71,7 +102,7 @@ describe('rows that a view has been given', () => {
     rows.drawn.children();
     rows.under = 'changed';
     rows.made = 0;
-    assert.equal(rows.drawn.changed(), false);
+    assert.deepEqual(changes(rows.drawn), []);
     assert.equal(rows.made, 0);
   });
 
@@ -85,7 +116,7 @@ describe('rows that a view has been given', () => {
       const drawn = new DrawnRows(() => [{ ...plain('a'), ...other }]);
       drawn.children();
       other = change;
-      assert.equal(drawn.changed(), true, JSON.stringify(change));
+      assert.deepEqual(changes(drawn), ['a'], JSON.stringify(change));
     }
   });
 });

@@ -78,7 +78,7 @@ describe('a cluster of a thousand workers', function () {
     const [page] = drawn.children(workers);
     assert.equal(drawn.children(page).length, 100);
     await until(looks + 2);
-    assert.equal(drawn.changed(), false);
+    assert.deepEqual(drawn.changed(), []);
   });
 
   it('is asked for its workers no more often than they report, and for its tasks at each look', async () => {
