@@ -14,6 +14,7 @@ import { Retirements } from './runs/retire.ts';
 import { RunService } from './runs/service.ts';
 import { AttachCommands } from './ui/attachCommands.ts';
 import { readWorkspaceCertificates } from './ui/certificates.ts';
+import { ClientCommands } from './ui/clientCommands.ts';
 import { ClusterCommands } from './ui/clusterCommands.ts';
 import { ClusterLogs } from './ui/clusterLogs.ts';
 import { registerCommands } from './ui/commands.ts';
@@ -62,6 +63,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const runCommands = new RunCommands({ store, runs, log });
   const logs = new ClusterLogs({ store, manager, outputs });
   const clusterCommands = new ClusterCommands({ store, manager, outputs, flows, pool, logs });
+  const clients = new ClientCommands({
+    ...{ store, manager, attachments, log },
+    terminals: context.environmentVariableCollection,
+  });
   const retirements = new Retirements({
     store,
     manager,
@@ -75,13 +80,14 @@ export function activate(context: vscode.ExtensionContext): void {
     logFailures(store, log),
     interpreters,
     flows,
-    createViews({ store, memory, log }),
+    createViews({ store, memory, log, drag: clients.drag }),
     createStatusBar(store),
     followContext(store, lenses),
     runCommands,
     attach,
     retirements,
     logs,
+    clients,
     registerCommands(
       {
         [Commands.runFlow]: (ref) => flows.run(ref),
@@ -104,6 +110,9 @@ export function activate(context: vscode.ExtensionContext): void {
         [Commands.useForRuns]: (node) => clusterCommands.useForRuns(node),
         [Commands.stopUsing]: () => clusterCommands.stopUsing(),
         [Commands.checkCluster]: (node) => preflight.check(node),
+        [Commands.insertClient]: (node) => clients.insert(node),
+        [Commands.makeActive]: (node) => clients.makeActive(node),
+        [Commands.clearActive]: () => clients.clearActive(),
         [Commands.dismissCluster]: (node) => clusterCommands.dismiss(node),
         [Commands.setDefaultExecutor]: (node?: TreeNode) => setDefaultExecutor(store, node?.key),
         [Commands.configureExecutors]: () =>

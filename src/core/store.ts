@@ -24,6 +24,8 @@ export interface Snapshot {
   readonly executors: ExecutorSet;
   /** Static cluster that runs use instead of the default executor, if the user chose one. */
   readonly targetClusterId: string | undefined;
+  /** Cluster that new terminals connect to, if the user chose one. */
+  readonly activeClusterId: string | undefined;
 }
 
 export type StoreEvent =
@@ -48,7 +50,8 @@ export type StoreEvent =
   | { readonly type: 'run.note'; readonly id: string; readonly text: string }
   | { readonly type: 'run.removed'; readonly id: string }
   | { readonly type: 'executors'; readonly executors: ExecutorSet }
-  | { readonly type: 'target'; readonly clusterId: string | undefined };
+  | { readonly type: 'target'; readonly clusterId: string | undefined }
+  | { readonly type: 'active'; readonly clusterId: string | undefined };
 
 /** A task that kills workers for hours must not fill the memory with notes. */
 const keptNotes = 50;
@@ -59,6 +62,7 @@ export const emptySnapshot: Snapshot = {
   runs: new Map(),
   executors: { executors: [builtinExecutor], defaultName: builtinExecutor.name, problems: [] },
   targetClusterId: undefined,
+  activeClusterId: undefined,
 };
 
 /** The snapshot after an event. Pure; throws on an unknown id or a step that a life cycle does not have. */
@@ -69,8 +73,8 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
     case 'cluster.state': {
       const cluster = advanceCluster(get(snapshot.clusters, event.id), event.state);
       const clusters = put(snapshot.clusters, cluster);
-      // Runs must not go on being sent to a cluster that has died.
-      return { ...(isLive(cluster) ? snapshot : untarget(snapshot, event.id)), clusters };
+      // Runs must not go on being sent to a cluster that has died, nor terminals told of it.
+      return { ...(isLive(cluster) ? snapshot : unchoose(snapshot, event.id)), clusters };
     }
     case 'cluster.info':
       return {
@@ -110,7 +114,7 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
       return { ...snapshot, clusters: put(snapshot.clusters, cluster) };
     }
     case 'cluster.removed':
-      return { ...untarget(snapshot, event.id), clusters: drop(snapshot.clusters, event.id) };
+      return { ...unchoose(snapshot, event.id), clusters: drop(snapshot.clusters, event.id) };
     case 'run.added':
       return { ...snapshot, runs: put(snapshot.runs, event.run) };
     case 'run.state':
@@ -133,13 +137,17 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
       return { ...snapshot, executors: event.executors };
     case 'target':
       return { ...snapshot, targetClusterId: event.clusterId };
+    case 'active':
+      return { ...snapshot, activeClusterId: event.clusterId };
     default:
       return event satisfies never;
   }
 }
 
-function untarget(snapshot: Snapshot, clusterId: string): Snapshot {
-  return snapshot.targetClusterId === clusterId ? { ...snapshot, targetClusterId: undefined } : snapshot;
+function unchoose(snapshot: Snapshot, clusterId: string): Snapshot {
+  const left = (chosen: string | undefined) => (chosen === clusterId ? undefined : chosen);
+  const { targetClusterId, activeClusterId } = snapshot;
+  return { ...snapshot, targetClusterId: left(targetClusterId), activeClusterId: left(activeClusterId) };
 }
 
 function get<T>(map: ReadonlyMap<string, T>, id: string): T {
@@ -171,12 +179,14 @@ export class Store {
   }
 
   dispatch(event: StoreEvent): void {
-    const { targetClusterId } = this.#snapshot;
+    const { targetClusterId, activeClusterId } = this.#snapshot;
     this.#snapshot = reduce(this.#snapshot, event);
     const target: StoreEvent = { type: 'target', clusterId: this.#snapshot.targetClusterId };
+    const active: StoreEvent = { type: 'active', clusterId: this.#snapshot.activeClusterId };
     this.#changed.fire(event);
-    // Whoever shows what runs use need not know which other events change it.
+    // Whoever shows what runs and terminals use need not know which other events change it.
     if (event.type !== 'target' && target.clusterId !== targetClusterId) this.#changed.fire(target);
+    if (event.type !== 'active' && active.clusterId !== activeClusterId) this.#changed.fire(active);
   }
 
   /** Calls `listener` after each event, with the snapshot already new. */

@@ -51,6 +51,7 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
   const runs = [...snapshot.runs.values()].filter((run) => run.clusterId === cluster.id && !isOver(run));
   const { state } = cluster;
   const inUse = snapshot.targetClusterId === cluster.id;
+  const active = snapshot.activeClusterId === cluster.id;
   const share = shareNow(cluster, snapshot, nowMs);
   const children =
     state.kind === 'running' || state.kind === 'lost'
@@ -72,12 +73,20 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
       cluster.ownership === 'owned' ? (cluster.lifetime === 'static' ? 'static' : '') : cluster.ownership,
       share ? companyText(share) : '',
       inUse ? 'used for runs' : '',
+      active ? 'active' : '',
     ]
       .filter(Boolean)
       .join(' · '),
     tooltip: clusterTooltip(cluster),
     ...clusterIcon(cluster, inUse),
-    context: `cluster.${cluster.ownership}.${cluster.lifetime}.${state.kind}${inUse ? '.target' : ''}`,
+    context: [
+      'cluster',
+      cluster.ownership,
+      cluster.lifetime,
+      state.kind,
+      ...(inUse ? ['target'] : []),
+      ...(active ? ['active'] : []),
+    ].join('.'),
     // One that starts gets children soon; one that failed gets none.
     ...((children.length > 0 || isLive(cluster)) && { children, expanded: true }),
   };

@@ -145,6 +145,11 @@ export class Attachments {
     return [...this.#entries.values()].map(({ address }) => address);
   }
 
+  /** Where the certificates of an attached cluster are read from, as the settings say it; undefined for secrets. */
+  files(clusterId: string): SecurityFiles | undefined {
+    return this.#entries.get(clusterId)?.files;
+  }
+
   /**
    * The certificates that are known for an executor, or for an address that is attached.
    * @throws UserError if those that the settings name can't be read

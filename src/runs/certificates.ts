@@ -32,16 +32,33 @@ export async function readCertificates(files: SecurityFiles, places: Certificate
   return security;
 }
 
+/**
+ * The whole paths of certificates, for others to read; undefined if any of them is no file but the text itself.
+ * @throws UserError `setting` as {@link readCertificates}
+ */
+export function certificatePaths(files: SecurityFiles, places: CertificatePlaces): SecurityFiles | undefined {
+  const { ca, cert, key } = files;
+  if ([ca, cert, key].some((value) => value !== undefined && isPem(value))) return undefined;
+  return {
+    ca: pathOf('ca', ca, places),
+    ...(cert !== undefined && { cert: pathOf('cert', cert, places) }),
+    ...(key !== undefined && { key: pathOf('key', key, places) }),
+  };
+}
+
+function pathOf(part: keyof Security, value: string, places: CertificatePlaces): string {
+  const expanded = expandPath({ key: setting, value, ...places });
+  if (isAbsolute(expanded)) return expanded;
+  if (places.folder !== undefined) return join(places.folder, expanded);
+  throw new UserError('setting', `The path of ${part}, “${value}”, needs an open folder to start from`, {
+    hint: 'Give the whole path',
+    action: openSetting,
+  });
+}
+
 async function readPart(part: keyof Security, value: string, places: CertificatePlaces): Promise<string> {
   if (isPem(value)) return value;
-  const expanded = expandPath({ key: setting, value, ...places });
-  if (!isAbsolute(expanded) && places.folder === undefined) {
-    throw new UserError('setting', `The path of ${part}, “${value}”, needs an open folder to start from`, {
-      hint: 'Give the whole path',
-      action: openSetting,
-    });
-  }
-  const path = isAbsolute(expanded) ? expanded : join(places.folder ?? '', expanded);
+  const path = pathOf(part, value, places);
   try {
     return await readFile(path, 'utf8');
   } catch (error) {

@@ -36,6 +36,7 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
       'flowClusters.hasDrains',
       clusters.some(({ drains = [] }) => drains.length > 0),
     );
+    tell('flowClusters.hasActiveCluster', store.snapshot.activeClusterId !== undefined);
     tell('flowClusters.hasTarget', store.snapshot.targetClusterId !== undefined);
   };
   const followEditor = async (editor: vscode.TextEditor | undefined) => {

@@ -18,9 +18,13 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
   readonly #drawn: DrawnRows;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(id: string, nodes: () => TreeNode[]) {
+  constructor(id: string, nodes: () => TreeNode[], drag?: vscode.TreeDragAndDropController<TreeNode>) {
     this.#drawn = new DrawnRows(nodes);
-    this.#view = vscode.window.createTreeView(id, { treeDataProvider: this, showCollapseAll: false });
+    this.#view = vscode.window.createTreeView(id, {
+      treeDataProvider: this,
+      showCollapseAll: false,
+      ...(drag && { dragAndDropController: drag }),
+    });
     this.#view.onDidChangeVisibility(() => this.refresh());
     this.#view.onDidCollapseElement(({ element }) => this.#drawn.close(element));
     this.#view.onDidExpandElement(({ element }) => {
@@ -94,11 +98,17 @@ export interface ViewsOptions {
   /** Of the workspace: what has been shown there. */
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
+  /** What becomes of rows of clusters that are dragged elsewhere. */
+  readonly drag: vscode.TreeDragAndDropController<TreeNode>;
 }
 
 /** The three views, redrawn from the store. While something is live, its clock ticks. */
-export function createViews({ store, memory, log }: ViewsOptions): vscode.Disposable {
-  const clusters = new NodeView('flowClusters.clusters', () => clusterNodes(store.snapshot, Date.now()));
+export function createViews({ store, memory, log, drag }: ViewsOptions): vscode.Disposable {
+  const clusters = new NodeView(
+    'flowClusters.clusters',
+    () => clusterNodes(store.snapshot, Date.now()),
+    drag,
+  );
   const executors = new NodeView('flowClusters.executors', () => executorNodes(store.snapshot));
   const runs = new NodeView('flowClusters.runs', () => runNodes(store.snapshot, Date.now()));
   const showBadge = () => {

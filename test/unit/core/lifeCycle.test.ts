@@ -154,10 +154,12 @@ describe('store', () => {
     const seen: string[] = [];
     store.dispatch({ type: 'cluster.added', cluster: aCluster });
     store.dispatch({ type: 'target', clusterId: aCluster.id });
+    store.dispatch({ type: 'active', clusterId: aCluster.id });
     store.onDidChange((event) => seen.push(event.type));
     store.dispatch({ type: 'cluster.state', id: aCluster.id, state: clusterStates.failed });
     store.dispatch({ type: 'cluster.removed', id: aCluster.id });
-    assert.deepEqual(seen, ['cluster.state', 'target', 'cluster.removed']);
+    assert.deepEqual(seen, ['cluster.state', 'target', 'active', 'cluster.removed']);
+    assert.equal(store.snapshot.activeClusterId, undefined);
   });
 
   it('tells listeners after the change, until they leave', () => {

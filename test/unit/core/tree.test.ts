@@ -100,6 +100,13 @@ describe('clusters in the explorer', () => {
     assert.equal(row?.icon, 'star-full');
   });
 
+  it('say which one is active: terminals connect to it', () => {
+    const snapshot = snapshotOf([{ ...aCluster, state: running }], [], aCluster.id);
+    const [row] = clusterNodes({ ...snapshot, activeClusterId: aCluster.id }, nowMs);
+    assert.equal(row?.description, 'running · static · used for runs · active');
+    assert.equal(row?.context, 'cluster.owned.static.running.target.active');
+  });
+
   it('name what can be done with them', () => {
     assert.equal(clusterRow(running).context, 'cluster.owned.static.running');
     assert.equal(

@@ -204,13 +204,13 @@ describe('actions of a row', () => {
     ]);
     assert.deepEqual(offered, [
       ['starting', 'stop'],
-      ['running', 'check copyAddress dashboard logs scale stop useForRuns'],
-      ['lost', 'copyAddress logs stop'],
+      ['running', 'check copyAddress dashboard insertClient logs makeActive scale stop useForRuns'],
+      ['lost', 'copyAddress insertClient logs stop'],
       ['stopping', ''],
       ['failed', 'dismiss logs'],
     ]);
     const target = clusterRow(clusterStates[1] as ClusterState, {}, 'c1');
-    const used = 'check copyAddress dashboard logs scale stop stopUsing';
+    const used = 'check copyAddress dashboard insertClient logs makeActive scale stop stopUsing';
     assert.equal(actions('flowClusters.clusters', target), used);
   });
 
@@ -220,8 +220,8 @@ describe('actions of a row', () => {
     });
     assert.deepEqual(offered, [
       'stop',
-      'copyAddress dashboard logs scale stop',
-      'copyAddress logs stop',
+      'copyAddress dashboard insertClient logs makeActive scale stop',
+      'copyAddress insertClient logs stop',
       '',
       'dismiss logs',
     ]);
@@ -234,14 +234,29 @@ describe('actions of a row', () => {
     ]);
     assert.deepEqual(offered.slice(0, 3), [
       ['starting', 'detach'],
-      ['running', 'check copyAddress dashboard detach logs useForRuns'],
-      ['lost', 'copyAddress detach logs'],
+      ['running', 'check copyAddress dashboard detach insertClient logs makeActive useForRuns'],
+      ['lost', 'copyAddress detach insertClient logs'],
     ]);
     const target = clusterRow(clusterStates[1] as ClusterState, { ownership: 'attached' }, 'c1');
-    assert.equal(
-      actions('flowClusters.clusters', target),
-      'check copyAddress dashboard detach logs stopUsing',
-    );
+    const used = 'check copyAddress dashboard detach insertClient logs makeActive stopUsing';
+    assert.equal(actions('flowClusters.clusters', target), used);
+  });
+
+  it('of the active cluster, used for runs or not', () => {
+    for (const use of ['stopUsing', 'useForRuns']) {
+      const cluster = { ...aCluster, state: clusterStates[1] as ClusterState };
+      const [row] = clusterNodes(
+        {
+          ...emptySnapshot,
+          clusters: new Map([['c1', cluster]]),
+          activeClusterId: 'c1',
+          targetClusterId: use === 'stopUsing' ? 'c1' : undefined,
+        },
+        0,
+      );
+      const offered = `check clearActive copyAddress dashboard insertClient logs scale stop ${use}`;
+      assert.equal(actions('flowClusters.clusters', row), offered);
+    }
   });
 
   it('of a cluster that is not ours: it is never stopped or scaled', () => {
@@ -258,10 +273,10 @@ describe('actions of a row', () => {
     const row = clusterRow(clusterStates[1] as ClusterState, { incidents: [incident] });
     const [scheduler, workers, gone] = row?.children ?? [];
     assert.equal(actions('flowClusters.clusters', gone), 'logs');
-    assert.equal(actions('flowClusters.clusters', scheduler), 'copyAddress dashboard logs');
+    assert.equal(actions('flowClusters.clusters', scheduler), 'copyAddress dashboard insertClient logs');
     assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs retire');
     const without = clusterRow({ kind: 'running', ...place, dashboard: null })?.children?.[0];
-    assert.equal(actions('flowClusters.clusters', without), 'copyAddress logs');
+    assert.equal(actions('flowClusters.clusters', without), 'copyAddress insertClient logs');
   });
 
   it('of workers by what they do', () => {
