@@ -23,7 +23,7 @@ answers = os.fdopen(os.dup(1), "w")
 
 
 class Recorded(dict):
-    """Handlers by the operation that calls them; remembers which were called."""
+    """Handlers by the operation that calls them; remembers which were called since it was last asked."""
 
     def __init__(self, handlers):
         super().__init__(handlers)
@@ -32,6 +32,10 @@ class Recorded(dict):
     def __getitem__(self, op):
         self.called.add(op)
         return super().__getitem__(op)
+
+    def take(self):
+        called, self.called = self.called, set()
+        return called
 
 
 def nap(seconds):
@@ -112,7 +116,8 @@ async def serve_calls(client, scheduler):
 
             answer = [key_split(tuple(key) if isinstance(key, list) else key) for key in args[0]]
         elif op == "called":
-            answer = sorted(scheduler.handlers.called | scheduler.stream_handlers.called)
+            handlers = (scheduler.handlers, scheduler.stream_handlers)
+            answer = sorted(set().union(*(one.take() for one in handlers)))
         elif op == "left":
             events = scheduler.extensions["events"]
             names = [name for name in getattr(events, "_events", ()) if name.startswith("flow-clusters")]
