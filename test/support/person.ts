@@ -86,9 +86,11 @@ export class PersonBed {
   /** The living processes that the extension started, in all windows: interpreters, language servers. */
   async processes(): Promise<BedProcess[]> {
     const all = await processesMarked(`${MARK}=${this.#directory}`);
-    return all.filter(
-      ({ executable, command }) => !executable.endsWith('/node') || command.includes(join(root, 'dist')),
-    );
+    // The editor opens a shell of its own when its terminals are first shown.
+    const isEditor = ({ executable, command }: BedProcess) =>
+      command.includes('shellIntegration') ||
+      (executable.endsWith('/node') && !command.includes(join(root, 'dist')));
+    return all.filter((process) => !isEditor(process));
   }
 
   /** What the extension has logged in the window that was opened last. */

@@ -28,7 +28,8 @@ afterEach(async function () {
   const failed = this.currentTest?.state === 'failed';
   if (failed) console.log(`The extension's log:\n${(await (await bed()).logs()).slice(-4_000)}`);
   for (const [index, workbench] of opened.entries()) {
-    if (failed) await workbench.screenshot(`failed ${this.currentTest?.fullTitle()} ${index}`);
+    if (failed && !workbench.page.isClosed())
+      await workbench.screenshot(`failed ${this.currentTest?.fullTitle()} ${index}`);
     if (failed && workbench.errors.length > 0) console.log(workbench.errors.join('\n'));
     await workbench.close();
   }
