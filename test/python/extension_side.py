@@ -101,15 +101,15 @@ class Extension:
         self.send(op="cluster.start", cluster=name, **fields)
         return name
 
-    def new_run(self, file, api, entry, parameters=None, env=None, temporary=True):
+    def new_run(self, file, api, entry, parameters=None, env=None, temporary=True, workspace=None):
         name = "r%d" % next(self._numbers)
         run = FakeRun(self, name, "token-" + name)
         run.spec = {
             "run": name,
             "channel": {"port": self.port, "token": run.token},
             "file": file,
-            "cwd": self.workspace,
-            "workspace": self.workspace,
+            "cwd": workspace or self.workspace,
+            "workspace": workspace or self.workspace,
             "api": api,
             "entry": entry,
             "parameters": parameters or {},

@@ -50,6 +50,8 @@ OURS = (
     "runner.worker_side",
     "runner.plain",
     "preflight.main",
+    "runner.travel",
+    "runner.key_counts",
 )
 
 

@@ -89,35 +89,17 @@ def import_file(path, catch):
             exec(code, module.__dict__)
         except FlowCalled as call:
             called = call
-    by_value(module, path)
+    _by_value(module)
     return module, called
 
 
-def by_value(module, workspace):
-    """Modules of the workspace travel to the workers as they are in the editor, not by name."""
+def _by_value(module):
+    """What the user's file defines travels to the workers as it is, not by name."""
     import cloudpickle
 
     register = getattr(cloudpickle, "register_pickle_by_value", None)
-    if register is None:  # cloudpickle 1: only `__main__` can
-        return
-    register(module)
-    folder = os.path.join(os.path.abspath(workspace), "")
-    for other in list(sys.modules.values()):
-        file = getattr(other, "__file__", None)
-        if not isinstance(file, str) or not file.startswith(folder) or getattr(other, "__name__", "") == "__main__":
-            continue
-        if "site-packages" in file or "dist-packages" in file or other.__name__.startswith("flow_clusters"):
-            continue
-        if not _in_environment(file):
-            try:
-                register(other)
-            except ValueError:
-                pass
-
-
-def _in_environment(file):
-    """Whether the file belongs to the interpreter's own folders (a venv inside the workspace)."""
-    return file.startswith((os.path.join(sys.prefix, ""), os.path.join(sys.base_prefix, "")))
+    if register is not None:  # cloudpickle 1: only `__main__` can
+        register(module)
 
 
 def attribute(module, path, called):

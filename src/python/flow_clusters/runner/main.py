@@ -13,6 +13,7 @@ from .channel import Channel
 from .connection import Connection
 from .scheduler import Scheduler
 from .submissions import Submissions
+from .travel import Travel
 
 GOODBYE_SECONDS = 3
 EXIT_CODES = {"completed": 0, "failed": 1, "crashed": 1, "cancelled": 130}
@@ -114,7 +115,8 @@ class Run:
         self.connection = Connection(order)
         self.connection.reach()
         self.scheduler = Scheduler(self.connection.address, lambda: self.connection.security)
-        with self.submissions.watched():
+        note = (lambda text: None) if self.spec.get("temporary") else self.channel.note
+        with self.submissions.watched(), Travel(self.spec["workspace"], note).installed():
             return api.run(self, prepared, order)
 
 

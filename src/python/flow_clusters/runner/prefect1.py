@@ -13,7 +13,6 @@ def prepare(run_):
     if entry["how"] == "script":
         return None, load.compiled(run_.spec["file"])
     module, called = load.import_file(run_.spec["file"], _catching())
-    load.by_value(module, run_.spec["workspace"])
     return _choose(run_, module, called), None
 
 

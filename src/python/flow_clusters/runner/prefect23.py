@@ -25,7 +25,6 @@ def prepare(run):
         code = load.compiled(run.spec["file"])
         return Prepared(None, (), {}, code)
     module, called = load.import_file(run.spec["file"], _catching())
-    load.by_value(module, run.spec["workspace"])
     flow, args, kwargs = _choose(run, module, called)
     return Prepared(flow, args, kwargs, None)
 

@@ -1,0 +1,5 @@
+UNIT = "km"
+
+
+def shown(value):
+    return "%d %s" % (value, UNIT)

@@ -1,0 +1,6 @@
+from library.rows import LOCK
+
+
+def named():
+    with LOCK:
+        return "by name"
