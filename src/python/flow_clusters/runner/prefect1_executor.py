@@ -29,7 +29,9 @@ def executor_class(run, watch):
                 future = super().submit(fn, *args, **kwargs)
             if about and not kwargs.get("is_mapped_parent") and not _finished(kwargs):
                 self._task_runs[future.key] = about
-                run.channel.task(state="submitted", **about)
+                if about["id"] not in announced:
+                    announced.add(about["id"])
+                    run.channel.task(state="submitted", **about)
             return future
 
         def _post_start_yield(self):
@@ -59,6 +61,7 @@ def executor_class(run, watch):
         def __reduce__(self):  # workers, if they get it at all, need a plain one
             return DaskExecutor, (self.address,)
 
+    announced = set()
     interrupt = Interrupt(signal.SIGINT)
     return Executor
 

@@ -190,6 +190,13 @@ def make(topic, gate):
         "Cancelling": "cancelled",
     }
 
+    def will_retry(task, error):
+        import prefect
+
+        only = getattr(task, "retry_on", None)
+        runs = prefect.context.get("task_run_count") or 1
+        return runs <= (task.max_retries or 0) and (not only or isinstance(error, tuple(only)))
+
     def handler(runner, old, new):
         """Prefect 1: called at each change of a task run's state."""
         import prefect
@@ -197,8 +204,8 @@ def make(topic, gate):
         context = prefect.context
         kind = type(new).__name__
         state = states1.get(kind)
-        if kind == "Mapped":
-            return new  # the children report for themselves
+        if kind == "Mapped" or (kind == "Failed" and will_retry(runner.task, new.result)):
+            return new  # the children report for themselves; it becomes Retrying at once
         if state is None:
             state = "completed" if new.is_successful() else "failed" if new.is_failed() else "submitted"
         name = runner.task.name
