@@ -10,6 +10,8 @@ import { cpus, loadavg } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { DrawnRows } from '../src/core/drawnRows.ts';
 import { ClusterManager } from '../src/core/manager.ts';
 import { Store } from '../src/core/store.ts';
@@ -122,6 +124,14 @@ function opening(view: View, ids: readonly string[]) {
 
 const round = (n: number) => Number(n.toFixed(2));
 
+/** What is in use after all that is not has been collected. */
+function heapMiB(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return round((heapUsed + arrayBuffers) / MiB);
+}
+
 async function main() {
   const scheduler = await startScheduler();
   const store = new Store();
@@ -141,6 +151,7 @@ async function main() {
     const opened = Object.fromEntries(
       Object.entries(shapes).map(([name, ids]) => [name, opening(view, ids)]),
     );
+    const heap = { first: heapMiB(), last: 0 };
     const rss: number[] = [];
     const sampling = setInterval(() => rss.push(Math.round(process.memoryUsage().rss / MiB)), 1000);
     const rows: Record<string, unknown> = {};
@@ -152,6 +163,7 @@ async function main() {
       rows[name] = { ...figures, redraws: view.redraws, items: view.items, openMs: opened[name] };
     }
     clearInterval(sampling);
+    heap.last = heapMiB();
     const tenth = Math.ceil(rss.length / 10);
     const mean = (values: readonly number[]) => round(values.reduce((a, b) => a + b, 0) / values.length);
     const report = {
@@ -167,6 +179,7 @@ async function main() {
       seconds,
       rows,
       rssMiB: { first: mean(rss.slice(0, tenth)), last: mean(rss.slice(-tenth)), max: Math.max(...rss) },
+      heapMiB: heap,
     };
     const directory = new URL('results/', import.meta.url);
     await mkdir(directory, { recursive: true });

@@ -21,6 +21,7 @@ import dask
 dask.config.set(
     {
         "distributed.worker.profile.enabled": False,
+        "distributed.comm.timeouts.connect": "120s",
         "distributed.admin.tick.interval": "10s",
         "distributed.admin.tick.limit": "1h",
         "distributed.admin.system-monitor.interval": "2s",
@@ -59,6 +60,7 @@ async def main(count, processes, directory):
             context.Process(target=serve_workers, args=args, daemon=True).start()
         while len(scheduler.workers) < share * processes:
             await asyncio.sleep(0.2)
+            assert len(multiprocessing.active_children()) == processes, "workers have ended"
         async with Client(scheduler.address, asynchronous=True) as client:
             await client.gather(client.map(nap, [0.01] * count, key="quick"))
             held = client.map(nap, [86400] * count, key="nap")

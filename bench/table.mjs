@@ -109,7 +109,7 @@ async function activation() {
 }
 
 async function manyWorkers() {
-  const { workers, rows, aims, rssMiB, seconds, machine } = await result('manyWorkers');
+  const { workers, rows, aims, rssMiB, heapMiB, seconds, machine } = await result('manyWorkers');
   const names = { closed: 'no worker', onePage: 'a hundred workers', all: 'all workers' };
   const lines = Object.entries(rows).map(([name, r]) =>
     row(
@@ -125,7 +125,7 @@ async function manyWorkers() {
     `CPU, % of a core (aim under ${aims.cpuPercent})`,
     `to open, ms (aim under ${aims.openMs})`,
   ];
-  const memory = `RSS over ${seconds} s: ${rssMiB.first} MiB at first, ${rssMiB.last} at last, ${rssMiB.max} at most`;
+  const memory = `Over ${seconds} s: heap in use ${heapMiB.first} MiB at first and ${heapMiB.last} at last, RSS ${Math.round(rssMiB.first)} and ${Math.round(rssMiB.last)}, at most ${rssMiB.max}`;
   return `${workers.toLocaleString('en')} workers, load ${machine.load}. ${memory}.\n\n${table(head, lines)}`;
 }
 
