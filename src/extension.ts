@@ -19,6 +19,7 @@ import { ClusterCommands } from './ui/clusterCommands.ts';
 import { ClusterLogs } from './ui/clusterLogs.ts';
 import { registerCommands } from './ui/commands.ts';
 import { followContext } from './ui/context.ts';
+import { Discoverer } from './ui/discovery.ts';
 import { FlowCommands } from './ui/flowCommands.ts';
 import { followHistory } from './ui/history.ts';
 import { Lenses } from './ui/lenses.ts';
@@ -67,6 +68,7 @@ export function activate(context: vscode.ExtensionContext): void {
     ...{ store, manager, attachments, log },
     terminals: context.environmentVariableCollection,
   });
+  const discoverer = new Discoverer({ store, manager, log });
   const retirements = new Retirements({
     store,
     manager,
@@ -80,7 +82,12 @@ export function activate(context: vscode.ExtensionContext): void {
     logFailures(store, log),
     interpreters,
     flows,
-    createViews({ store, memory, log, drag: clients.drag }),
+    createViews({
+      ...{ store, memory, log, drag: clients.drag },
+      onClustersVisible: (visible) => {
+        discoverer.visible = visible;
+      },
+    }),
     createStatusBar(store),
     followContext(store, lenses),
     runCommands,
@@ -88,6 +95,7 @@ export function activate(context: vscode.ExtensionContext): void {
     retirements,
     logs,
     clients,
+    discoverer,
     registerCommands(
       {
         [Commands.runFlow]: (ref) => flows.run(ref),

@@ -41,6 +41,21 @@ export interface WorkerIncident {
   readonly restarted: boolean;
 }
 
+/** Whose a cluster is that was found on this machine. */
+export interface Origin {
+  /** Of its scheduler. */
+  readonly pid: number;
+  /** What runs in that process: `etl.py`, `Jupyter`, `dask scheduler`. */
+  readonly what: string;
+  /** Where it was started, if that is known. */
+  readonly folder?: string | undefined;
+  readonly user: string;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** Another window of this editor has started it. */
+  readonly otherWindow: boolean;
+}
+
 export interface Cluster {
   readonly id: string;
   readonly name: string;
@@ -51,6 +66,8 @@ export interface Cluster {
   readonly state: ClusterState;
   /** The run that a temporary cluster is for. */
   readonly runId?: string;
+  /** Of a discovered one. */
+  readonly origin?: Origin;
   /** What its scheduler last said. */
   readonly info?: SchedulerInfo;
   /** The last few, oldest first. */

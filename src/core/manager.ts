@@ -1,5 +1,5 @@
 import type { Backend, ClusterHandle, Inheritance, WorkerNews } from './backend.ts';
-import { type Cluster, dashboardUrl, isLive, type Lifetime } from './cluster.ts';
+import { type Cluster, dashboardUrl, isLive, type Lifetime, type Origin } from './cluster.ts';
 import type { Disposable } from './emitter.ts';
 import { UserError } from './errors.ts';
 import type { Executor } from './executor.ts';
@@ -15,7 +15,7 @@ import type { Store } from './store.ts';
 export type Watch = (
   address: string,
   listener: { onInfo(info: SchedulerInfo): void; onLost(reason: string): void },
-  options?: { readonly security?: Security | undefined },
+  options?: { readonly security?: Security | undefined; readonly intervalMs?: number },
 ) => Disposable;
 
 export interface ManagerOptions {
@@ -40,7 +40,12 @@ export interface AttachOptions {
   readonly security?: Security;
   /** Why nobody can look at it now, such as certificates that can't be read: then it is lost for that reason. */
   readonly problem?: string;
+  /** It was found, not given by the user: then it is looked at seldom. */
+  readonly found?: { readonly id: string; readonly origin: Origin };
 }
+
+/** How often a cluster is looked at that nobody has asked for. */
+const foundIntervalMs = 5_000;
 
 interface Entry {
   /** Of clusters that are ours. */
@@ -114,14 +119,17 @@ export class ClusterManager {
    * Takes up a cluster of somebody else: its row is there at once and stays till it is detached, running or lost as
    * its scheduler answers. Nothing at the cluster changes by that. Returns its id.
    */
-  attach({ name, address, security, problem }: AttachOptions): string {
+  attach({ name, address, security, problem, found }: AttachOptions): string {
     const { store, watch } = this.#options;
-    const id = this.#newId();
+    const id = found?.id ?? this.#newId();
     const state = { kind: 'starting', sinceMs: Date.now(), stage: `connecting to ${address}` } as const;
-    const cluster: Cluster = { id, name, executor: name, lifetime: 'static', ownership: 'attached', state };
-    store.dispatch({ type: 'cluster.added', cluster });
+    const cluster: Cluster = {
+      ...{ id, name, executor: name, lifetime: 'static', state },
+      ...(found ? { ownership: 'discovered', origin: found.origin } : { ownership: 'attached' }),
+    };
     const entry: Entry = { handle: attachedHandle(address, security) };
     this.#entries.set(id, entry);
+    store.dispatch({ type: 'cluster.added', cluster });
     if (problem !== undefined) {
       this.#onLost(id, problem, address);
       return id;
@@ -136,12 +144,12 @@ export class ClusterManager {
         },
         onLost: (reason) => this.#onLost(id, reason, address),
       },
-      { security },
+      { security, ...(found && { intervalMs: foundIntervalMs }) },
     );
     return id;
   }
 
-  /** Lets go of an attached cluster. It goes on, and so do runs on it. */
+  /** Lets go of a cluster that is not ours. It goes on, and so do runs on it. */
   detach(id: string): void {
     if (this.#cluster(id)?.ownership !== 'owned') this.#ended(id);
   }

@@ -42,9 +42,12 @@ const colors = {
   warn: 'charts.yellow',
 } as const;
 
-/** The rows of the view "Clusters". */
+/** The rows of the view "Clusters": those that nobody has asked for come last. */
 export function clusterNodes(snapshot: Snapshot, nowMs: number): TreeNode[] {
-  return [...snapshot.clusters.values()].map((cluster) => clusterNode(cluster, snapshot, nowMs));
+  const found = (cluster: Cluster) => (cluster.ownership === 'discovered' ? 1 : 0);
+  return [...snapshot.clusters.values()]
+    .sort((a, b) => found(a) - found(b))
+    .map((cluster) => clusterNode(cluster, snapshot, nowMs));
 }
 
 function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeNode {
@@ -70,7 +73,7 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
     description: [
       clusterState(cluster, nowMs),
       isLive(cluster) && cluster.scaling?.adaptive ? `adaptive ${limitsText(cluster.scaling.adaptive)}` : '',
-      cluster.ownership === 'owned' ? (cluster.lifetime === 'static' ? 'static' : '') : cluster.ownership,
+      ownershipText(cluster),
       share ? companyText(share) : '',
       inUse ? 'used for runs' : '',
       active ? 'active' : '',
@@ -88,8 +91,17 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
       ...(active ? ['active'] : []),
     ].join('.'),
     // One that starts gets children soon; one that failed gets none.
-    ...((children.length > 0 || isLive(cluster)) && { children, expanded: true }),
+    ...((children.length > 0 || isLive(cluster)) && {
+      children,
+      expanded: cluster.ownership !== 'discovered',
+    }),
   };
+}
+
+function ownershipText({ ownership, lifetime, origin }: Cluster): string {
+  if (ownership === 'owned') return lifetime === 'static' ? 'static' : '';
+  if (!origin) return ownership;
+  return `${ownership} (pid ${origin.pid}, since ${formatClock(origin.sinceMs)})`;
 }
 
 /** Undefined while its scheduler does not answer: what it said last holds no more. */
@@ -165,9 +177,17 @@ function checkedLines({ atMs, messages }: NonNullable<Cluster['checked']>): stri
   return [`Checked at ${formatClock(atMs)}:`, ...messages.map((message) => `• ${message}`)];
 }
 
-function kindText({ ownership, lifetime }: Cluster): string {
+function kindText({ ownership, lifetime, origin }: Cluster): string {
   if (ownership === 'attached')
     return 'Attached: not started from here, so never stopped or changed unasked.';
+  if (origin) {
+    const { what, pid, user, folder, sinceMs } = origin;
+    const where = folder === undefined ? '' : ` in ${folder}`;
+    return [
+      `Found on this machine: ${what}, process ${pid} of ${user}${where}, since ${formatClock(sinceMs)}.`,
+      'Not started from here, and nothing is done to it.',
+    ].join('\n');
+  }
   if (ownership === 'discovered')
     return 'Found on this machine: not started from here, and nothing is done to it.';
   return lifetime === 'temporary'
@@ -182,6 +202,7 @@ function clusterIcon(cluster: Cluster, inUse: boolean): Pick<TreeNode, 'icon' | 
       return { icon: 'loading~spin' };
     case 'running':
       if (inUse) return { icon: 'star-full', color: colors.good };
+      if (cluster.ownership === 'discovered') return { icon: 'plug', color: colors.grey };
       if (cluster.ownership !== 'owned') return { icon: 'plug', color: colors.good };
       return { icon: cluster.lifetime === 'static' ? 'server' : 'server-process', color: colors.good };
     case 'lost':

@@ -44,12 +44,18 @@ export class Comm {
 
   /**
    * Connects and shakes hands.
+   * @param options `listenFirst`: nothing is sent to a peer that has not greeted as Dask
    * @throws UserError `unreachable`, `protocol`, `timeout` or `cancelled`
    */
-  static async connect(address: Address, security: Security | undefined, limit: Limit): Promise<Comm> {
+  static async connect(
+    address: Address,
+    security: Security | undefined,
+    limit: Limit,
+    { listenFirst = false }: { readonly listenFirst?: boolean } = {},
+  ): Promise<Comm> {
     const comm = new Comm(address, security);
     try {
-      await within(comm.#shakeHands(), limit, `connecting to ${address.text}`, () => comm.abort());
+      await within(comm.#shakeHands(listenFirst), limit, `connecting to ${address.text}`, () => comm.abort());
     } catch (error) {
       const stage = comm.#stage;
       const late = error instanceof UserError && error.reason === 'timeout' && stage !== 'open';
@@ -106,14 +112,15 @@ export class Comm {
     this.#transport.abort();
   }
 
-  async #shakeHands(): Promise<void> {
+  async #shakeHands(listenFirst: boolean): Promise<void> {
     await this.#opened.promise;
-    this.write(greeting);
+    if (!listenFirst) this.write(greeting);
     const answer = asRecord(await this.read());
     if (!('pickle-protocol' in answer)) {
       this.abort();
       throw notAScheduler(this.address);
     }
+    if (listenFirst) this.write(greeting);
     this.#stage = 'open';
   }
 

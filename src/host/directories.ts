@@ -22,10 +22,16 @@ export async function removeOrphanDirectories(): Promise<number> {
   return removed.filter(Boolean).length;
 }
 
+/** The process whose folder it is: an extension host of a window. Rejects if that can't be read. */
+export async function ownerOf(directory: string): Promise<number | undefined> {
+  const owner = JSON.parse(await readFile(join(directory, ownerFile), 'utf8')) as { pid?: unknown };
+  return typeof owner.pid === 'number' ? owner.pid : undefined;
+}
+
 async function removeIfOrphan(directory: string): Promise<boolean> {
   try {
-    const owner = JSON.parse(await readFile(join(directory, ownerFile), 'utf8')) as { pid?: unknown };
-    if (typeof owner.pid !== 'number' || isAlive(owner.pid)) return false;
+    const owner = await ownerOf(directory);
+    if (owner === undefined || isAlive(owner)) return false;
     await rm(directory, { recursive: true, force: true });
     return true;
   } catch {

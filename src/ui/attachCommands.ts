@@ -52,9 +52,14 @@ export class AttachCommands implements vscode.Disposable {
     this.#trusted.dispose();
   }
 
-  /** Attaches to the cluster of an executor's row, or to what the user names. */
+  /** Attaches to the cluster of a row, of a discovered one or of an executor, or to what the user names. */
   async attach(node?: TreeNode): Promise<void> {
     requireTrust();
+    const found = node && this.#options.store.snapshot.clusters.get(node.key);
+    if (found?.ownership === 'discovered' && 'address' in found.state) {
+      await this.#attach({ address: found.state.address });
+      return;
+    }
     const executor = this.#executor(node?.context.startsWith('executor') ? node.key : undefined);
     if (executor) {
       await this.#attach({ address: executor.address, executor: executor.name });

@@ -113,7 +113,8 @@ export class ClusterCommands {
 
   /** Makes a static cluster the one that lenses run on. */
   async useForRuns(node?: TreeNode): Promise<void> {
-    const fits = (cluster: Cluster) => cluster.lifetime === 'static' && hasAddress(cluster);
+    const fits = (cluster: Cluster) =>
+      cluster.lifetime === 'static' && cluster.ownership !== 'discovered' && hasAddress(cluster);
     const cluster = await this.#pick(node, 'Use which cluster for runs?', fits);
     if (!cluster) return;
     this.#options.store.dispatch({ type: 'target', clusterId: cluster.id });

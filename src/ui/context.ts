@@ -22,7 +22,7 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
     tell('flowClusters.hasClusters', clusters.length > 0);
     tell(
       'flowClusters.hasStaticClusters',
-      clusters.some(({ lifetime }) => lifetime === 'static'),
+      clusters.some(({ lifetime, ownership }) => lifetime === 'static' && ownership !== 'discovered'),
     );
     tell(
       'flowClusters.hasOwnedClusters',

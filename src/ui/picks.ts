@@ -59,7 +59,9 @@ export async function pickTarget(
   const temporary = executors.filter(({ kind }) => kind !== 'existing').map(executorItem);
   const existing = executors.filter(({ kind }) => kind === 'existing');
   const staying = [...snapshot.clusters.values()]
-    .filter(({ lifetime, state }) => lifetime === 'static' && state.kind === 'running')
+    .filter(({ lifetime, ownership, state }) => {
+      return lifetime === 'static' && ownership !== 'discovered' && state.kind === 'running';
+    })
     // An executor's own cluster is offered once, by the executor.
     .filter(
       ({ ownership, executor }) =>

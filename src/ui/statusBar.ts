@@ -27,7 +27,8 @@ export function createStatusBar(store: Store): vscode.Disposable {
   const follow = () => {
     draw();
     const python = vscode.window.activeTextEditor?.document.languageId === 'python';
-    if (python || store.snapshot.clusters.size > 0) item.show();
+    const clusters = [...store.snapshot.clusters.values()];
+    if (python || clusters.some(({ ownership }) => ownership !== 'discovered')) item.show();
     else item.hide();
   };
   follow();

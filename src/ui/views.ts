@@ -45,6 +45,11 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
     }, refreshMs);
   }
 
+  followVisibility(listener: (visible: boolean) => void): void {
+    listener(this.#view.visible);
+    this.#view.onDidChangeVisibility(({ visible }) => listener(visible));
+  }
+
   /** Brings the view with this row into sight; the focus stays where it is. */
   async reveal(node: TreeNode): Promise<void> {
     await this.#view.reveal(node, { select: false, focus: false });
@@ -100,10 +105,18 @@ export interface ViewsOptions {
   readonly log: vscode.LogOutputChannel;
   /** What becomes of rows of clusters that are dragged elsewhere. */
   readonly drag: vscode.TreeDragAndDropController<TreeNode>;
+  /** Hears whether the clusters are to be seen, from the start. */
+  onClustersVisible(visible: boolean): void;
 }
 
 /** The three views, redrawn from the store. While something is live, its clock ticks. */
-export function createViews({ store, memory, log, drag }: ViewsOptions): vscode.Disposable {
+export function createViews({
+  store,
+  memory,
+  log,
+  drag,
+  onClustersVisible,
+}: ViewsOptions): vscode.Disposable {
   const clusters = new NodeView(
     'flowClusters.clusters',
     () => clusterNodes(store.snapshot, Date.now()),
@@ -111,9 +124,10 @@ export function createViews({ store, memory, log, drag }: ViewsOptions): vscode.
   );
   const executors = new NodeView('flowClusters.executors', () => executorNodes(store.snapshot));
   const runs = new NodeView('flowClusters.runs', () => runNodes(store.snapshot, Date.now()));
+  clusters.followVisibility(onClustersVisible);
   const showBadge = () => {
     const value = [...store.snapshot.clusters.values()].filter(
-      (cluster) => cluster.state.kind !== 'failed',
+      ({ state, ownership }) => state.kind !== 'failed' && ownership !== 'discovered',
     ).length;
     clusters.badge =
       value > 0 ? { value, tooltip: `${value} ${value === 1 ? 'cluster' : 'clusters'}` } : undefined;

@@ -54,6 +54,8 @@ export class PersonBed {
       settings: {
         'flowClusters.python': python,
         'editor.minimap.enabled': false,
+        // What else runs on the machine is not the test's; the one that wants it says so in its folder.
+        'flowClusters.discover': false,
         ...quietEditor,
         ...settings,
       },

@@ -30,6 +30,8 @@ export interface BedOptions {
 /** A real scheduler with workers, in a process group of its own that ends with `stop` or with this process. */
 export interface Bed {
   readonly address: string;
+  /** Of the scheduler's process. */
+  readonly pid: number;
   readonly python: string;
   readonly security: Security | undefined;
   readonly certificates: TestCertificates | undefined;
@@ -85,6 +87,7 @@ export async function startBed({
   const { address } = await next();
   return {
     address,
+    pid: child.pid as number,
     python,
     security: tls?.security,
     certificates: tls,
