@@ -93,6 +93,38 @@ describe('clusters in the explorer', () => {
     assert.equal(description({ kind: 'stopped', sinceMs: nowMs }, temporary), 'stopped');
   });
 
+  it('say whose one is that was found, after those that were asked for', () => {
+    const origin = {
+      pid: 4711,
+      what: 'etl.py',
+      folder: '/work',
+      user: 'ana',
+      sinceMs: nowMs,
+      otherWindow: false,
+    };
+    const found: Cluster = {
+      ...aCluster,
+      id: 'found-1',
+      name: 'etl.py',
+      ownership: 'discovered',
+      origin,
+      state: running,
+    };
+    const rows = clusterNodes(snapshotOf([found, { ...aCluster, state: running }]), nowMs);
+    assert.deepEqual(
+      rows.map(({ label, description, expanded }) => [label, description, expanded]),
+      [
+        ['laptop', 'running · static', true],
+        ['etl.py', `running · discovered (pid 4711, since ${clock})`, false],
+      ],
+    );
+    assert.deepEqual([rows[1]?.icon, rows[1]?.color], ['plug', 'disabledForeground']);
+    assert.match(
+      rows[1]?.tooltip ?? '',
+      /etl\.py, process 4711 of ana in \/work, since .*\nNot started from here/,
+    );
+  });
+
   it('say which one runs use', () => {
     const [row] = clusterNodes(snapshotOf([{ ...aCluster, state: running }], [], aCluster.id), nowMs);
     assert.equal(row?.description, 'running · static · used for runs');

@@ -242,6 +242,19 @@ describe('actions of a row', () => {
     assert.equal(actions('flowClusters.clusters', target), used);
   });
 
+  it('of a discovered cluster: what looks, and what leads the user there', () => {
+    const offered = clusterStates.map((state) => {
+      return actions('flowClusters.clusters', clusterRow(state, { ownership: 'discovered' }));
+    });
+    const [starting, running, lost] = offered;
+    assert.equal(starting, '');
+    assert.equal(running, 'attach check copyAddress dashboard insertClient logs makeActive');
+    assert.equal(lost, 'attach copyAddress insertClient logs');
+    const [, workers] =
+      clusterRow(clusterStates[1] as ClusterState, { ownership: 'discovered' })?.children ?? [];
+    assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs');
+  });
+
   it('of the active cluster, used for runs or not', () => {
     for (const use of ['stopUsing', 'useForRuns']) {
       const cluster = { ...aCluster, state: clusterStates[1] as ClusterState };
