@@ -40,7 +40,17 @@ export interface ExistingExecutor {
   readonly security?: SecurityFiles | undefined;
 }
 
-export type Executor = LocalExecutor | ExistingExecutor;
+/** No cluster at all: Prefect 1 runs the tasks itself. Keys are those of its `LocalDaskExecutor`. */
+export interface LocalDaskExecutor {
+  readonly name: string;
+  readonly kind: 'localDask';
+  /** Absent is Prefect's default, threads. */
+  readonly scheduler?: 'threads' | 'processes' | undefined;
+  /** Absent: one for each core. */
+  readonly num_workers?: number | undefined;
+}
+
+export type Executor = LocalExecutor | ExistingExecutor | LocalDaskExecutor;
 
 /** What there is without settings. */
 export const builtinExecutor: LocalExecutor = { name: 'local', kind: 'local' };
@@ -73,7 +83,14 @@ const existingSchema = z.strictObject({
   security: z.optional(z.strictObject({ ca: path, cert: z.optional(path), key: z.optional(path) })),
 });
 
-const executorSchema = z.discriminatedUnion('kind', [localSchema, existingSchema]);
+const localDaskSchema = z.strictObject({
+  name: executorName,
+  kind: z.literal('localDask'),
+  scheduler: z.optional(z.enum(['threads', 'processes'])),
+  num_workers: z.optional(z.int().check(z.gte(1), z.lte(1024))),
+});
+
+const executorSchema = z.discriminatedUnion('kind', [localSchema, existingSchema, localDaskSchema]);
 
 /** A profile that could not be used, and why. */
 export interface ExecutorProblem {
@@ -132,7 +149,7 @@ function nameOf(raw: unknown): string | undefined {
 
 const expected: Record<string, string> = {
   name: 'a name of 1 to 60 characters',
-  kind: '"local" or "existing"',
+  kind: '"local", "existing" or "localDask"',
   n_workers: 'a whole number from 1 to 4096',
   adapt_kwargs: 'an object with "minimum" and "maximum", each a whole number or null',
   threads_per_worker: 'a whole number from 1 to 1024',
@@ -140,6 +157,8 @@ const expected: Record<string, string> = {
   memory_limit: '"auto", a number of bytes, a fraction, or text such as "4GiB"',
   address: 'the address of a scheduler, such as "tcp://10.0.0.5:8786"',
   security: 'an object with the paths "ca", "cert" and "key" of PEM files',
+  scheduler: '"threads" or "processes"',
+  num_workers: 'a whole number from 1 to 1024',
   scheduler_port: 'a port from 0 to 65535 (0: any free one)',
 };
 
@@ -157,7 +176,7 @@ function explain(error: z.core.$ZodError): string {
 
 /** What is to be known of an executor before anything is started from it, the gravest first. */
 export function adviseExecutor(executor: Executor, machine?: Machine): Advice[] {
-  if (executor.kind === 'existing') return [];
+  if (executor.kind !== 'local') return [];
   const { n_workers, adapt_kwargs, threads_per_worker, memory_limit } = executor;
   const worker = { threads: threads_per_worker, memoryBytes: memoryOf(memory_limit, machine) };
   if (!adapt_kwargs) return n_workers === undefined ? [] : adviseNumber(n_workers, machine, worker);
@@ -192,6 +211,7 @@ function memoryOf(limit: string | number | undefined, machine: Machine | undefin
 /** The executor in a few words: `2 workers × 2 threads · 4GiB`. */
 export function describeExecutor(executor: Executor): string {
   if (executor.kind === 'existing') return `existing · ${executor.address}`;
+  if (executor.kind === 'localDask') return describeLocalDask(executor);
   const { n_workers, adapt_kwargs, threads_per_worker, processes, memory_limit } = executor;
   const workers = n_workers === undefined || adapt_kwargs ? undefined : plural(n_workers, 'worker');
   const threads = threads_per_worker === undefined ? undefined : plural(threads_per_worker, 'thread');
@@ -208,7 +228,14 @@ export function describeExecutor(executor: Executor): string {
   return parts.filter((part) => part !== undefined).join(' · ');
 }
 
+function describeLocalDask({ scheduler = 'threads', num_workers }: LocalDaskExecutor): string {
+  const noun = scheduler === 'threads' ? 'thread' : 'process';
+  const size = num_workers === undefined ? `a ${noun} per core` : plural(num_workers, noun);
+  return `localDask · ${size} · no cluster`;
+}
+
 /** `1 worker`, `2 workers`. */
 export function plural(n: number, noun: string): string {
-  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
+  const ending = n === 1 ? '' : noun.endsWith('s') ? 'es' : 's';
+  return `${n.toLocaleString('en')} ${noun}${ending}`;
 }

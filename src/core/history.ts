@@ -51,7 +51,7 @@ const run = z.object({
   uri: z.string(),
   flow,
   executor: z.string(),
-  clusterId: z.string(),
+  clusterId: z.optional(z.string()),
   parameters: z.record(z.string(), z.unknown()),
   createdMs: z.number(),
   state,

@@ -34,7 +34,8 @@ export interface Run {
   readonly uri: string;
   readonly flow: FlowDef;
   readonly executor: string;
-  readonly clusterId: string;
+  /** Absent: it runs without a cluster. */
+  readonly clusterId?: string;
   /** What the user gave, secrets hidden; the flow's own defaults are not among them. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly createdMs: number;

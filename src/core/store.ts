@@ -65,6 +65,11 @@ export const emptySnapshot: Snapshot = {
   activeClusterId: undefined,
 };
 
+/** The cluster that a run uses, undefined once that has gone or if it needs none. */
+export function clusterOf({ clusters }: Snapshot, { clusterId }: Run): Cluster | undefined {
+  return clusterId === undefined ? undefined : clusters.get(clusterId);
+}
+
 /** The snapshot after an event. Pure; throws on an unknown id or a step that a life cycle does not have. */
 export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
   switch (event.type) {

@@ -6,7 +6,7 @@ import { type Advice, type Drain, limitsText, scaleEventText } from './scaling.t
 import type { WorkerInfo } from './schedulerInfo.ts';
 import { type ClusterShare, shareOf } from './share.ts';
 import { companyText, othersNodes, runShareText, runShareTooltip } from './shareRows.ts';
-import type { Snapshot } from './store.ts';
+import { clusterOf, type Snapshot } from './store.ts';
 import { doneCount, type TaskGroup } from './tasks.ts';
 import { workerRows } from './workerPages.ts';
 
@@ -330,11 +330,10 @@ export function runNodes(snapshot: Snapshot, nowMs: number): TreeNode[] {
   const shares = new Map(
     [...snapshot.clusters.values()].map((cluster) => [cluster.id, shareNow(cluster, snapshot, nowMs)]),
   );
-  return [...snapshot.runs.values()]
-    .reverse()
-    .map((run) =>
-      runNode(run, snapshot.clusters.get(run.clusterId), nowMs, 'runs/', shares.get(run.clusterId)),
-    );
+  return [...snapshot.runs.values()].reverse().map((run) => {
+    const cluster = clusterOf(snapshot, run);
+    return runNode(run, cluster, nowMs, 'runs/', cluster && shares.get(cluster.id));
+  });
 }
 
 function runNode(
@@ -477,7 +476,7 @@ export function executorNodes(snapshot: Snapshot): TreeNode[] {
         .filter(Boolean)
         .join(' · '),
       icon: isDefault(executor.name) ? 'star-full' : 'gear',
-      context: `executor${executor.kind === 'existing' ? '.existing' : ''}${isDefault(executor.name) ? '.default' : ''}`,
+      context: `executor${executor.kind === 'local' ? '' : `.${executor.kind}`}${isDefault(executor.name) ? '.default' : ''}`,
       ...adviceNodes(executor.name, advice[executor.name] ?? []),
     }),
   );

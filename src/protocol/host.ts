@@ -265,7 +265,7 @@ export interface RunSpec {
   /** Beside the host's own environment. */
   readonly env?: Readonly<Record<string, string>>;
   /**
-   * Whether the cluster is this run's own. Losing the editor then ends the run at once; on a shared cluster
+   * Whether the cluster is this run's own, or there is none. Losing the editor then ends the run at once; on a shared cluster
    * it stops gently: nothing new is submitted, active tasks finish.
    */
   readonly temporary: boolean;
@@ -284,6 +284,14 @@ export type RunControl =
       readonly count_tasks?: boolean;
       /** Of `cluster.started`; a plain script waits for that many before it goes on from `Client()`. */
       readonly n_workers?: number;
+    }
+  /** There is no cluster: Prefect 1 runs its tasks with these options of its `LocalDaskExecutor`. */
+  | {
+      readonly op: 'go';
+      readonly local_dask: {
+        readonly scheduler?: 'threads' | 'processes';
+        readonly num_workers?: number;
+      };
     }
   /** Gentle cancel: nothing pending starts, active tasks finish, the run ends as cancelled. */
   | { readonly op: 'stop' };

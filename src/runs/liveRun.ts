@@ -69,8 +69,11 @@ export class LiveRun {
     void this.#exited.then(() => setTimeout(() => listening.dispose(), lastLineMs));
   }
 
-  /** The runner loads the file while the cluster and the API come up; then it may go. Never rejects. */
-  async drive(started: Promise<ClusterHandle>): Promise<void> {
+  /**
+   * The runner loads the file while the cluster and the API come up; then it may go. Never rejects.
+   * @param started absent if it needs no cluster
+   */
+  async drive(started: Promise<ClusterHandle> | undefined): Promise<void> {
     const { host, flow, target } = this.#request;
     const stage = (text: string) => {
       if (this.#run?.state.kind === 'queued') this.#set({ kind: 'queued', stage: text });
@@ -80,6 +83,10 @@ export class LiveRun {
       const api = flow.api === 'prefect' ? this.#prefectApi(stage) : Promise.resolve(undefined);
       api.catch(() => undefined);
       const handle = await started;
+      if (target.kind === 'alone' || !handle) {
+        this.#goAlone();
+        return;
+      }
       this.#cluster = handle;
       // Before the next wait: a cluster that dies during it takes the run along.
       void handle.finished.then((exit) => this.#onClusterEnd(exit));
@@ -99,6 +106,14 @@ export class LiveRun {
     }
   }
 
+  #goAlone(): void {
+    const { target } = this.#request;
+    if (target.kind !== 'alone') return;
+    const { scheduler, num_workers } = target.executor;
+    const local_dask = { ...(scheduler && { scheduler }), ...(num_workers !== undefined && { num_workers }) };
+    this.#channel.control({ op: 'go', local_dask });
+  }
+
   /** The user typed something into the run's terminal. */
   input(text: string): void {
     this.#channel.input(text);
@@ -110,15 +125,15 @@ export class LiveRun {
   }
 
   /**
-   * Cancels. On a temporary cluster everything is killed at once. On one that others may use nothing pending
-   * starts, active tasks finish; a second cancel abandons the runner, never the cluster.
+   * Cancels. On a temporary cluster, or without one, everything is killed at once. On one that others may use
+   * nothing pending starts, active tasks finish; a second cancel abandons the runner, never the cluster.
    */
   async cancel(): Promise<void> {
     const run = this.#run;
     if (!run || isOver(run)) return;
     const { host, target } = this.#request;
-    const temporary = target.kind === 'executor';
-    const forced = temporary || run.state.kind === 'cancelling' || run.state.kind === 'queued';
+    const own = target.kind !== 'cluster';
+    const forced = own || run.state.kind === 'cancelling' || run.state.kind === 'queued';
     const started = startOf(run);
     this.#set({ kind: 'cancelling', forced, ...started });
     if (!forced) {
@@ -127,7 +142,7 @@ export class LiveRun {
     }
     if (host.usable) host.send({ op: 'run.kill', run: this.id, record: true });
     await Promise.all([
-      temporary ? this.#parts.manager.stop(run.clusterId, { force: true }) : undefined,
+      own && this.#stopCluster({ force: true }),
       Promise.race([this.#exited, delay(killedMs)]),
     ]);
     this.#settle({ kind: 'cancelled', endedMs: Date.now(), ...started });
@@ -297,14 +312,20 @@ export class LiveRun {
     this.#settled = true;
     this.#tasks.flush();
     this.#set(state);
-    void this.#goodbye(run.clusterId, { force: state.kind !== 'completed', graceMs });
+    void this.#goodbye({ force: state.kind !== 'completed', graceMs });
   }
 
-  async #goodbye(clusterId: string, how: { force: boolean; graceMs: number }): Promise<void> {
+  /** Ends the cluster that is the run's own, if there is one. */
+  async #stopCluster(how: { force: boolean }): Promise<void> {
+    const clusterId = this.#run?.clusterId;
+    if (clusterId !== undefined) await this.#parts.manager.stop(clusterId, how);
+  }
+
+  async #goodbye(how: { force: boolean; graceMs: number }): Promise<void> {
     const { host, target } = this.#request;
     await Promise.race([this.#exited, delay(how.graceMs)]);
     if (host.usable) host.send({ op: 'run.kill', run: this.id, record: false });
-    if (target.kind === 'executor') await this.#parts.manager.stop(clusterId, { force: how.force });
+    if (target.kind !== 'cluster') await this.#stopCluster({ force: how.force });
     // A cluster that stays has its last counts and prints of this run still to tell.
     else await delay(lastLineMs);
     this.#following?.dispose();

@@ -1,12 +1,14 @@
 import type { Backend } from '../core/backend.ts';
-import type { Executor } from '../core/executor.ts';
+import { UserError } from '../core/errors.ts';
+import type { Executor, LocalDaskExecutor } from '../core/executor.ts';
 import type { FlowDef } from '../core/flow.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
 import type { RunSpec } from '../protocol/host.ts';
 import type { RunChannel } from './channel.ts';
 
-/** Where a run goes: a temporary cluster made from an executor, or a cluster that is there. */
+/** Where a run goes: a temporary cluster made from an executor, a cluster that is there, or no cluster at all. */
 export type RunTarget =
+  | { readonly kind: 'alone'; readonly executor: LocalDaskExecutor }
   | { readonly kind: 'executor'; readonly executor: Executor; readonly backend: Backend }
   | { readonly kind: 'cluster'; readonly clusterId: string };
 
@@ -41,6 +43,20 @@ export function specOf(id: string, request: RunRequest, { port, token }: RunChan
     entry: flow.entry,
     parameters,
     ...(env && { env }),
-    temporary: target.kind === 'executor',
+    temporary: target.kind !== 'cluster',
   };
+}
+
+/** Throws a {@link UserError} if this flow cannot run there, whatever is installed. */
+export function checkTarget({ target, flow }: RunRequest): void {
+  if (target.kind !== 'alone' || flow.api === 'prefect1') return;
+  const api = flow.api === 'dask' ? 'a Dask script' : 'a flow of Prefect 2 or 3';
+  throw new UserError(
+    'setting',
+    `${target.executor.name} runs flows of Prefect 1 only, and ${flow.name} is ${api}`,
+    {
+      hint: 'Run it with an executor of another kind: those have clusters.',
+      action: { kind: 'open-settings', key: 'flowClusters.executors' },
+    },
+  );
 }

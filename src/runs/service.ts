@@ -6,12 +6,13 @@ import { hideSecrets } from '../core/secrets.ts';
 import type { RunChannel, RunChannels } from './channel.ts';
 import { LiveRun, type RunParts } from './liveRun.ts';
 import type { RunOutput } from './output.ts';
-import type { RunRequest } from './request.ts';
+import { checkTarget, type RunRequest } from './request.ts';
 
+/** What a run was given; without a cluster, only the executor. */
 interface RunCluster {
-  readonly id: string;
+  readonly id?: string;
   readonly executor: string;
-  readonly started: Promise<ClusterHandle>;
+  readonly started?: Promise<ClusterHandle>;
 }
 
 /** Brings flows, clusters and runners together. */
@@ -33,6 +34,7 @@ export class RunService {
    */
   async start(request: RunRequest): Promise<string> {
     const { host, flow, file } = request;
+    checkTarget(request);
     await host.hello;
     await host.check(file);
     request.signal?.throwIfAborted();
@@ -46,7 +48,7 @@ export class RunService {
       uri: request.uri,
       flow,
       executor: cluster.executor,
-      clusterId: cluster.id,
+      ...(cluster.id !== undefined && { clusterId: cluster.id }),
       parameters: hideSecrets(flow.parameters, request.parameters),
       createdMs: Date.now(),
       state: { kind: 'queued', stage: 'starting' },
@@ -92,10 +94,11 @@ export class RunService {
     for (const run of this.#runs.values()) run.dispose();
   }
 
-  /** The one that is there, or a new one. Throws, with the channel closed, if the one that was chosen has gone. */
+  /** The one that is there, a new one, or none. Throws, with the channel closed, if the chosen one has gone. */
   #cluster(id: string, request: RunRequest, channel: RunChannel): RunCluster {
     const { store, manager } = this.#parts;
     const { target, flow } = request;
+    if (target.kind === 'alone') return { executor: target.executor.name };
     if (target.kind === 'cluster') {
       try {
         const handle = manager.handle(target.clusterId);

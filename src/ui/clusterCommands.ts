@@ -163,7 +163,7 @@ export class ClusterCommands {
   /** One that can be started: what is there already is attached to. */
   async #executor(node: TreeNode | undefined): Promise<LocalExecutor | undefined> {
     const all = this.#options.store.snapshot.executors.executors;
-    const executors = all.filter((executor) => executor.kind !== 'existing');
+    const executors = all.filter((executor) => executor.kind === 'local');
     if (node?.context.startsWith('executor')) return executors.find(({ name }) => name === node.key);
     if (executors.length === 1) return executors[0];
     const items = executors.map((executor) => ({

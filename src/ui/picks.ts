@@ -56,7 +56,10 @@ export async function pickTarget(
     choice: { executor },
   });
   const { executors } = snapshot.executors;
-  const temporary = executors.filter(({ kind }) => kind !== 'existing').map(executorItem);
+  const temporary = executors.filter(({ kind }) => kind === 'local').map(executorItem);
+  const alone = executors
+    .filter(({ kind }) => kind === 'localDask' && flow.api === 'prefect1')
+    .map(executorItem);
   const existing = executors.filter(({ kind }) => kind === 'existing');
   const staying = [...snapshot.clusters.values()]
     .filter(({ lifetime, ownership, state }) => {
@@ -85,6 +88,7 @@ export async function pickTarget(
     separator('a temporary cluster for this run'),
     ...temporary,
     ...(staying.length > 0 ? [separator('a cluster that stays'), ...staying] : []),
+    ...(alone.length > 0 ? [separator('no cluster'), ...alone] : []),
   ];
   const answer = await picked(pick);
   return answer?.item.choice && { choice: answer.item.choice, parameters: answer.byButton };

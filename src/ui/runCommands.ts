@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { formatParameter } from '../core/parameters.ts';
 import { isOver, type Run } from '../core/run.ts';
-import type { Store } from '../core/store.ts';
+import { clusterOf, type Store } from '../core/store.ts';
 import { runDescription, type TreeNode } from '../core/tree.ts';
 import type { RunService } from '../runs/service.ts';
 import { carryOut, showError, showFailure } from './messages.ts';
@@ -119,7 +119,7 @@ export class RunCommands implements vscode.Disposable {
     if (candidates.length <= 1) return candidates[0];
     const items = candidates.map((run) => ({
       label: run.flow.name,
-      description: runDescription(run, Date.now(), this.#store.snapshot.clusters.get(run.clusterId)),
+      description: runDescription(run, Date.now(), clusterOf(this.#store.snapshot, run)),
       run,
     }));
     return (await vscode.window.showQuickPick(items, { title: 'Which run?' }))?.run;

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { plural } from '../core/executor.ts';
 import { isOver } from '../core/run.ts';
-import type { Store } from '../core/store.ts';
+import { clusterOf, type Store } from '../core/store.ts';
 import { runDescription } from '../core/tree.ts';
 import { targetName } from './lenses.ts';
 
@@ -16,7 +16,7 @@ export function createStatusBar(store: Store): vscode.Disposable {
     const run = live.at(-1);
     if (run) {
       const more = live.length > 1 ? ` (+${live.length - 1})` : '';
-      item.text = `$(loading~spin) ${run.flow.name} ${runDescription(run, Date.now(), snapshot.clusters.get(run.clusterId))}${more}`;
+      item.text = `$(loading~spin) ${run.flow.name} ${runDescription(run, Date.now(), clusterOf(snapshot, run))}${more}`;
       item.tooltip = `Flow Clusters: ${plural(live.length, 'run')} now. Click to see them.`;
     } else {
       item.text = `$(server-process) ${targetName(snapshot)}`;

@@ -21,6 +21,8 @@ export async function targetOf(choice: Choice, means: TargetMeans): Promise<RunT
       return { kind: 'executor', executor, backend: new LocalBackend(means.host) };
     case 'existing':
       return { kind: 'cluster', clusterId: await means.attach.forRun(executor, means.signal, means.stage) };
+    case 'localDask':
+      return { kind: 'alone', executor };
     default:
       return executor satisfies never;
   }

@@ -56,8 +56,8 @@ describe('executors in the settings', () => {
     const wrong: [unknown, string][] = [
       [{ kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
       [{ name: '', kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
-      [{ name: 'a' }, 'a: kind must be "local" or "existing"'],
-      [{ name: 'a', kind: 'docker' }, 'a: kind must be "local" or "existing"'],
+      [{ name: 'a' }, 'a: kind must be "local", "existing" or "localDask"'],
+      [{ name: 'a', kind: 'docker' }, 'a: kind must be "local", "existing" or "localDask"'],
       [{ name: 'a', kind: 'local', n_workers: '2' }, 'a: n_workers must be a whole number from 1 to 4096'],
       [{ name: 'a', kind: 'local', n_workers: 1.5 }, 'a: n_workers must be a whole number from 1 to 4096'],
       [
@@ -127,7 +127,23 @@ describe('executors in the settings', () => {
     assert.deepEqual(problemsOf([{ name: 'prod', kind: 'existing' }]), [
       'prod: address must be the address of a scheduler, such as "tcp://10.0.0.5:8786"',
     ]);
-    assert.deepEqual(problemsOf([{ name: 'a', kind: 'cloud' }]), ['a: kind must be "local" or "existing"']);
+    assert.deepEqual(problemsOf([{ name: 'a', kind: 'cloud' }]), [
+      'a: kind must be "local", "existing" or "localDask"',
+    ]);
+  });
+
+  it('may need no cluster: Prefect 1 has its own way', () => {
+    const threads = { name: 'threads', kind: 'localDask' };
+    const processes = { name: 'processes', kind: 'localDask', scheduler: 'processes', num_workers: 4 };
+    assert.deepEqual(readExecutors([threads, processes], '').problems, []);
+    assert.equal(describeExecutor(threads as Executor), 'localDask · a thread per core · no cluster');
+    assert.equal(describeExecutor(processes as Executor), 'localDask · 4 processes · no cluster');
+    assert.deepEqual(problemsOf([{ ...threads, scheduler: 'sync', n_workers: 2 }]), [
+      'threads: scheduler must be "threads" or "processes"; unknown option "n_workers"',
+    ]);
+    assert.deepEqual(problemsOf([{ ...threads, num_workers: 0 }]), [
+      'threads: num_workers must be a whole number from 1 to 1024',
+    ]);
   });
 
   it('may adapt to the work, within limits that make sense', () => {

@@ -132,7 +132,8 @@ describe('package.json', () => {
     };
     const security = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
     const existing = { name: 'b', kind: 'existing', address: 'tls://10.0.0.5:8786', security };
-    const all = [local, existing];
+    const localDask = { name: 'c', kind: 'localDask', scheduler: 'threads', num_workers: 2 };
+    const all = [local, existing, localDask];
     assert.deepEqual(
       items.oneOf.map(({ properties }) => Object.keys(properties).sort()),
       all.map((executor) => Object.keys(executor).sort()),

@@ -190,7 +190,7 @@ describe('run', () => {
     it('is stopped by the user while it starts is cancelled, and says why', async () => {
       const bed = await make({ ...goodScenario, 'cluster.start': [] });
       const id = await bed.start();
-      await bed.manager.stop(bed.run(id).clusterId, { force: true });
+      await bed.manager.stop(bed.run(id).clusterId ?? '', { force: true });
       const run = await bed.over(id);
       assert.equal(run.state.kind, 'cancelled');
       assert.deepEqual(run.notes, ['The cluster was stopped.']);
@@ -200,7 +200,7 @@ describe('run', () => {
       const bed = await make(goodScenario);
       const id = await bed.start();
       await bed.until(() => bed.run(id).state.kind === 'running');
-      await bed.manager.stop(bed.run(id).clusterId, { force: true });
+      await bed.manager.stop(bed.run(id).clusterId ?? '', { force: true });
       const run = await bed.over(id);
       assert.equal(run.state.kind, 'cancelled');
       assert.deepEqual(run.notes, ['The cluster was stopped.']);
@@ -495,6 +495,47 @@ describe('run', () => {
       const run = await bed.over(await bed.start({ flow: prefectFlow }));
       assert.equal(failureOf(run).message, 'The Prefect API server did not start: locked');
       await bed.until(() => bed.store.snapshot.clusters.size === 0);
+    });
+  });
+
+  describe('without a cluster', () => {
+    const executor = { name: 'threads', kind: 'localDask', scheduler: 'threads', num_workers: 2 } as const;
+    const flow = { ...daskFlow, api: 'prefect1', name: 'etl' } as const;
+    const request = { flow, target: { kind: 'alone', executor } } as const;
+
+    it('goes at once, with the options of the executor, and starts none', async () => {
+      const bed = await make({ ...completes, echo: true });
+      const opened = mock.method(bed.channels, 'open');
+      const id = await bed.start(request);
+      const channel = await opened.mock.calls[0]?.result;
+      assert.ok(channel);
+      const said = mock.method(channel, 'control');
+      const run = await bed.over(id);
+      assert.equal(run.state.kind, 'completed');
+      assert.equal(run.executor, 'threads');
+      assert.equal('clusterId' in run, false);
+      assert.deepEqual(said.mock.calls[0]?.arguments, [
+        { op: 'go', local_dask: { scheduler: 'threads', num_workers: 2 } },
+      ]);
+      assert.ok(!bed.history.some((step) => step.startsWith('cluster')));
+    });
+
+    it('is cancelled by force', async () => {
+      const bed = await make(goodScenario);
+      const id = await bed.start(request);
+      await bed.until(() => bed.run(id).state.kind === 'running');
+      await bed.runs.cancel(id);
+      assert.equal(bed.run(id).state.kind, 'cancelled');
+    });
+
+    it('is refused for other flows, before anything starts', async () => {
+      const bed = await make(goodScenario);
+      await assert.rejects(bed.start({ ...request, flow: prefectFlow }), {
+        message: 'threads runs flows of Prefect 1 only, and etl is a flow of Prefect 2 or 3',
+        hint: 'Run it with an executor of another kind: those have clusters.',
+      });
+      await assert.rejects(bed.start({ ...request, flow: daskFlow }), { message: /is a Dask script$/ });
+      assert.equal(bed.store.snapshot.runs.size, 0);
     });
   });
 

@@ -67,6 +67,15 @@ class Run:
         self.submissions = Submissions(self)
         self._ended = threading.Lock()
 
+    def task_event(self, fields):
+        """Tells the extension what a worker has said of a task run."""
+        trouble = {key: fields.pop(key) for key in ("type", "error", "traceback") if key in fields}
+        if fields["state"] == "cancelled" and self.channel.stopping.is_set():
+            self.submissions.cut_short = True
+        if fields["state"] in ("failed", "crashed"):
+            self.failed_task(fields, trouble)
+        self.channel.task(**fields)
+
     def failed_task(self, fields, trouble):
         """Remembers the failure of a task run, of its event and its exception, and puts that into the event."""
         failure = dict(fields)
@@ -112,6 +121,8 @@ class Run:
         if order is None:
             return {"state": "cancelled", "message": "Stopped before it started."}
         self.channel.stage("starting")
+        if "local_dask" in order:
+            return api.run_alone(self, prepared, order["local_dask"])
         self.connection = Connection(order)
         self.connection.reach()
         self.scheduler = Scheduler(self.connection.address, lambda: self.connection.security)

@@ -4,7 +4,7 @@ import contextlib
 
 import prefect
 
-from . import load, report, watch
+from . import load, local_dask, report, watch
 from .prefect1_executor import executor_class
 
 
@@ -45,40 +45,54 @@ def _choose(run_, module, called):
 
 
 def run(run_, prepared, order):
-    chosen, code = prepared
-    session = _Session(run_)
-    try:
-        if code is not None:
-            return session.script(code)
-        flow, parameters = chosen
-        missing = [p.name for p in flow.parameters() if p.required and p.name not in parameters]
-        unknown = sorted(set(parameters) - {p.name for p in flow.parameters()})
-        if missing or unknown:
-            what = "is missing" if missing else "is not known to the flow"
-            raise report.Known("parameter", "Parameter %s %s." % (", ".join(missing or unknown), what))
-        return session.ended(session.call(flow, {"parameters": parameters}))
-    finally:
-        session.watch.close_gate()
+    seen = watch.Watch(run_)
 
-
-class _Session:
-    def __init__(self, run_):
-        self._run = run_
-        self.watch = watch.Watch(run_)
-
-    def call(self, flow, kwargs):
-        """`flow.run` with our executor. Returns Prefect's final state, None when it was stopped."""
-        given = kwargs.pop("executor", None) or flow.executor
-        executor = executor_class(self._run, self.watch)(
-            address=self._run.connection.address,
+    def executor(given):
+        return executor_class(run_, seen)(
+            address=run_.connection.address,
             watch_worker_status=False,
             # Prefect waits for active tasks on its way out, and finds them only through a default client.
             client_kwargs=dict(
-                self._run.connection.options(getattr(given, "client_kwargs", None)),
+                run_.connection.options(getattr(given, "client_kwargs", None)),
                 set_as_default=True,
-                name=self.watch.client_name,
+                name=seen.client_name,
             ),
         )
+
+    try:
+        return _run(_Session(run_, executor), prepared)
+    finally:
+        seen.close_gate()
+
+
+def run_alone(run_, prepared, options):
+    """Without a cluster: by Prefect's `LocalDaskExecutor`, with these keyword arguments."""
+    with local_dask.told(run_, options) as executor:
+        return _run(_Session(run_, lambda given: executor), prepared)
+
+
+def _run(session, prepared):
+    chosen, code = prepared
+    if code is not None:
+        return session.script(code)
+    flow, parameters = chosen
+    missing = [p.name for p in flow.parameters() if p.required and p.name not in parameters]
+    unknown = sorted(set(parameters) - {p.name for p in flow.parameters()})
+    if missing or unknown:
+        what = "is missing" if missing else "is not known to the flow"
+        raise report.Known("parameter", "Parameter %s %s." % (", ".join(missing or unknown), what))
+    return session.ended(session.call(flow, {"parameters": parameters}))
+
+
+class _Session:
+    def __init__(self, run_, executor):
+        """`executor(given)` makes the one that runs the flow, in place of the given one."""
+        self._run = run_
+        self._executor = executor
+
+    def call(self, flow, kwargs):
+        """`flow.run` with our executor. Returns Prefect's final state, None when it was stopped."""
+        executor = self._executor(kwargs.pop("executor", None) or flow.executor)
         self._run.submissions.stopped = KeyboardInterrupt
         self._run.channel.when_stopped(lambda: self._stop(executor))
         self._run.channel.send("flow", name=flow.name)

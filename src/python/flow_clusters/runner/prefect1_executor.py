@@ -21,17 +21,11 @@ def executor_class(run, watch):
                 yield
 
         def submit(self, fn, *args, **kwargs):
-            about = _about(kwargs) if "task_runner_state_handlers" in kwargs else None
-            if about:
-                given = kwargs["task_runner_state_handlers"] or ()
-                kwargs["task_runner_state_handlers"] = [*given, self._handler]
+            about = announced.submitted(kwargs, self._handler)
             with interrupt.held():
                 future = super().submit(fn, *args, **kwargs)
-            if about and not kwargs.get("is_mapped_parent") and not _finished(kwargs):
+            if about:
                 self._task_runs[future.key] = about
-                if about["id"] not in announced:
-                    announced.add(about["id"])
-                    run.channel.task(state="submitted", **about)
             return future
 
         def _post_start_yield(self):
@@ -61,20 +55,37 @@ def executor_class(run, watch):
         def __reduce__(self):  # workers, if they get it at all, need a plain one
             return DaskExecutor, (self.address,)
 
-    announced = set()
+    announced = Announced(run)
     interrupt = Interrupt(signal.SIGINT)
     return Executor
 
 
+class Announced:
+    """Tells of each task run of Prefect 1 when it is submitted, once, and has it told of from then on."""
+
+    def __init__(self, run):
+        self._run = run
+        self._ids = set()
+
+    def submitted(self, kwargs, handler):
+        """`kwargs` of the executor's `submit`. Returns which task run that is for; None if it is for none."""
+        if "task_runner_state_handlers" not in kwargs:
+            return None
+        kwargs["task_runner_state_handlers"] = [*(kwargs["task_runner_state_handlers"] or ()), handler]
+        # In the rounds after the first, finished tasks are handed over again, to be passed by.
+        state = kwargs.get("state")
+        if kwargs.get("is_mapped_parent") or (state is not None and state.is_finished()):
+            return None
+        about = _about(kwargs)
+        if about["id"] not in self._ids:
+            self._ids.add(about["id"])
+            self._run.channel.task(state="submitted", **about)
+        return about
+
+
 def _about(kwargs):
-    """Which task run a submission is for; the state handler on the worker names it alike."""
+    """The state handler on the worker names it alike."""
     context, name = kwargs.get("context") or {}, kwargs["task"].name
     index = context.get("map_index")
     suffix = "" if index is None else "[%d]" % index
     return {"id": "%s%s" % (context.get("task_id") or name, suffix), "name": name, "label": name + suffix}
-
-
-def _finished(kwargs):
-    """In the rounds after the first, finished tasks are handed over again, to be passed by."""
-    state = kwargs.get("state")
-    return state is not None and state.is_finished()

@@ -53,12 +53,7 @@ class Watch:
         fields = dict(event[1])
         if "id" not in fields or "state" not in fields:
             return  # what the scheduler itself says of this client
-        trouble = {k: fields.pop(k) for k in ("type", "error", "traceback") if k in fields}
-        if fields["state"] == "cancelled" and self._run.channel.stopping.is_set():
-            self._run.submissions.cut_short = True
-        if fields["state"] in ("failed", "crashed"):
-            self._run.failed_task(fields, trouble)
-        self._run.channel.task(**fields)
+        self._run.task_event(fields)
 
 
 def mark_keys(client, run):
