@@ -16,15 +16,21 @@ describe('a person without a mouse', function () {
     await workbench.row('Runs', /^etl/).waitFor({ timeout: 60_000 });
     assert.match(await focused(workbench), /monaco-editor/);
     await workbench.row('Runs', /^transform/).waitFor({ timeout: 60_000 });
-
-    await command(workbench, 'Flow Clusters: Focus on Runs View');
-    await walkTo(workbench, /^transform/);
-    await workbench.row('Runs', /^transform, ([3-9]|1\d)/).waitFor();
-    assert.ok(await isFocused(workbench, /^transform/), 'progress does not take the focus away');
-
     await chord(workbench, 'Shift+F5');
     await workbench.row('Runs', /^etl.*cancelled/).waitFor();
     await workbench.row('Clusters', /^local/).waitFor({ state: 'detached' });
+  });
+
+  it('keeps the focus on the row of a task while it makes progress', async () => {
+    const workbench = await openWindow({ file: 'etl.py' });
+    await workbench.openSidebar();
+    await workbench.lens('Run with local').first().click();
+    await workbench.row('Runs', /^transform/).waitFor({ timeout: 60_000 });
+
+    await command(workbench, 'Flow Clusters: Focus on Runs View');
+    await walkTo(workbench, /^transform/);
+    await workbench.row('Runs', /^etl.*completed/).waitFor({ timeout: 60_000 });
+    assert.ok(await isFocused(workbench, /^transform/));
   });
 
   it('walks to a failed run by the arrow keys, and Enter shows the line where it failed', async () => {
