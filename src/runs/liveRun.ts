@@ -34,7 +34,7 @@ const goodbyeMs = 4_000;
 /** A run that is killed is gone at once; a host that does not say so must not hold the user up. */
 const killedMs = 5_000;
 /** How long the last words of a run, and of a shared cluster about it, may take after its process is gone. */
-const lastLineMs = 300;
+const lastLineMs = 700;
 /** How long the news of a cluster's death may take after a run has failed of it; less than `lastLineMs`. */
 const clusterNewsMs = 250;
 
