@@ -1,4 +1,4 @@
-// Writes the tables of bench/README.md from the JSON files in bench/results.   node bench/table.mjs
+// Writes the tables of bench/README.md from the JSON files in bench/results.   node bench/table.mjs [names]
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -162,8 +162,10 @@ async function existing() {
 }
 
 const tables = { runs, existing, identity, attach, manyWorkers, preflight, lens, activation };
+const wanted = process.argv.slice(2);
 let text = await readFile(here('README.md'), 'utf8');
 for (const [name, make] of Object.entries(tables)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
   const block = new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`);
   if (!block.test(text)) throw new Error(`bench/README.md has no block ${name}`);
   const made = await make();
