@@ -11,7 +11,7 @@ import pytest
 from environments import HERE, python_of
 from extension_side import gone_within
 
-TIMES = int(os.environ.get("FLOW_CLUSTERS_CANCELS") or 2)
+TIMES = int(os.environ.get("FLOW_CLUSTERS_CANCELS") or 4)
 THREADS = 2
 SCRIPT = {"how": "script"}
 

@@ -24,7 +24,6 @@ class Submissions:
         self._withdrawals = []
         self._closed = threading.Event()
         self.stopped = Stopped  # what is raised into a flow that submits after a stop
-        self.refused = False  # whether that has happened
         self.cut_short = False  # whether anything does not happen because of a stop
         self.on_graph = None  # called with (client, graph, futures) when a graph has been sent
 
@@ -58,15 +57,23 @@ class Submissions:
     def _send(self, client, send):
         """Either it is on its way before a stop, which then takes it back, or it never is."""
         with self._sending:
-            self.check()
-            self._clients.add(client)
-            send()
+            stopped = self._run.channel.stopping.is_set()
+            if not stopped:
+                self._clients.add(client)
+                send()
+        if stopped:
+            self._refuse()
 
     def check(self):
         """Raises into a flow that goes on after a stop."""
         if self._run.channel.stopping.is_set():
-            self.refused = self.cut_short = True
-            raise self.stopped()
+            self._refuse()
+
+    def _refuse(self):
+        self.cut_short = True
+        # What the flow lets go of on its way out has to be known by then: tasks of it may be active.
+        self._closed.wait(CLOSE_SECONDS)
+        raise self.stopped()
 
     def close(self):
         """Call once a stop is under way: from its return on nothing is sent. Remembers what is on workers now."""
