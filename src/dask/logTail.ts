@@ -22,6 +22,11 @@ export interface TailListener {
   onTrouble(reason: string): void;
 }
 
+interface Silence {
+  readonly untilMs: number;
+  readonly restMs: number;
+}
+
 /** A worker that can be asked. */
 export type TailWorker = Pick<WorkerInfo, 'address' | 'name' | 'nanny'>;
 
@@ -67,8 +72,8 @@ class Tail {
   /** Failures in a row. */
   readonly #failures = { scheduler: 0, worker: 0, nanny: 0 };
   readonly #troubles = new Set<string>();
-  /** Workers that did not answer, and when to ask them again: by themselves, so that others are heard. */
-  readonly #silent = new Map<string, { untilMs: number; restMs: number }>();
+  /** By workers, those that did not answer, and when to ask them again: by themselves, so that others are heard. */
+  readonly #silent = { worker: new Map<string, Silence>(), nanny: new Map<string, Silence>() };
   /** Lines of this round that are not told yet. */
   #lines: TailLine[] = [];
   /** How long answers of this round took. */
@@ -94,11 +99,11 @@ class Tail {
     let restMs = this.#intervalMs;
     while (!this.#stop.signal.aborted) {
       this.#tookMs = 0;
-      if (await this.#look()) restMs = Math.max(this.#intervalMs, restFactor * this.#tookMs);
-      else restMs *= 2;
+      const answered = await this.#look();
+      restMs = answered ? Math.max(this.#intervalMs, restFactor * this.#tookMs) : 2 * restMs;
       restMs = Math.min(restMs, maxRestMs);
       this.#tell();
-      this.#later(() => this.#listener.onLook());
+      if (answered) this.#later(() => this.#listener.onLook());
       // It rejects when disposed of, which the loop sees by itself.
       await sleep(restMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }
@@ -120,37 +125,39 @@ class Tail {
   async #lookAt(kind: 'worker' | 'nanny', workers: readonly TailWorker[]): Promise<void> {
     const past = Math.max(fewestPastLines, Math.min(pastLines, Math.floor(pastLinesInAll / workers.length)));
     const isKnown = (worker: TailWorker) => this.#merges[kind].knows(serverOf(kind, worker));
-    const well = workers.filter(({ address }) => !this.#silent.has(address));
+    const well = workers.filter(({ address }) => !this.#silent[kind].has(address));
     const groups = [...chunks(well.filter(isKnown)), ...chunks(well.filter((worker) => !isKnown(worker)))];
     for (const group of groups) {
-      if ((await this.#ask(kind, group, past)) === 'timeout') this.#rest(group);
+      if ((await this.#ask(kind, group, past)) === 'timeout') this.#rest(kind, group);
     }
     await this.#askSilent(kind, workers, past);
   }
 
   async #askSilent(kind: 'worker' | 'nanny', workers: readonly TailWorker[], past: number): Promise<void> {
-    for (const address of this.#silent.keys()) {
-      if (!workers.some((worker) => worker.address === address)) this.#silent.delete(address);
+    const silent = this.#silent[kind];
+    for (const address of silent.keys()) {
+      if (!workers.some((worker) => worker.address === address)) silent.delete(address);
     }
     const due = workers.filter(({ address }) => {
-      return (this.#silent.get(address)?.untilMs ?? Infinity) <= performance.now();
+      return (silent.get(address)?.untilMs ?? Infinity) <= performance.now();
     });
     if (due.length > 0) this.#tell();
     for (const worker of due) {
       const outcome = await this.#ask(kind, [worker], past);
-      if (outcome !== 'timeout') this.#silent.delete(worker.address);
-      else this.#rest([worker]);
+      if (outcome !== 'timeout') silent.delete(worker.address);
+      else this.#rest(kind, [worker]);
       // It took its time: the others are asked in the next round.
       if (outcome === 'timeout') return;
     }
   }
 
   /** Leaves workers alone that did not answer. In a group it is not known who: each is asked by itself at once. */
-  #rest(group: readonly TailWorker[]): void {
+  #rest(kind: 'worker' | 'nanny', group: readonly TailWorker[]): void {
+    const silent = this.#silent[kind];
     for (const { address } of group) {
-      const last = this.#silent.get(address)?.restMs ?? 0;
+      const last = silent.get(address)?.restMs ?? 0;
       const restMs = group.length > 1 ? 0 : Math.min(Math.max(askTimeoutMs, 2 * last), maxRestMs);
-      this.#silent.set(address, { untilMs: performance.now() + restMs, restMs });
+      silent.set(address, { untilMs: performance.now() + restMs, restMs });
     }
   }
 

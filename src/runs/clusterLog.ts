@@ -19,7 +19,7 @@ export interface LogEntry {
   /** Milliseconds since the epoch; absent where nobody knows when. */
   readonly timeMs?: number;
   readonly text: string;
-  /** Addresses of workers that it belongs to. */
+  /** Names of the workers that it belongs to. */
   readonly workers: readonly string[];
 }
 
