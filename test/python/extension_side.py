@@ -11,6 +11,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCHER = os.path.join(ROOT, "src", "python", "cluster_host.py")
+OUTPUT_SECONDS = 5
 PATIENCE_SECONDS = 40
 
 
@@ -178,8 +179,12 @@ class FakeRun:
                 self._changed.notify_all()
 
     def text(self):
-        """What the user sees in the run's terminal."""
-        return b"".join(self.output.values()).decode(errors="replace")
+        """What the user sees in the run's terminal: all of it once the run has ended, whose end comes another way."""
+        with self._changed:
+            printed = [kind for kind in self.output if kind in self.sockets]
+            if self.has_ended():
+                self._changed.wait_for(lambda: self.ended.issuperset(printed), OUTPUT_SECONDS)
+            return b"".join(self.output.values()).decode(errors="replace")
 
     def wait_until(self, condition, seconds=PATIENCE_SECONDS, what="the condition"):
         deadline = time.monotonic() + seconds
