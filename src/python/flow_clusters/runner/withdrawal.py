@@ -8,7 +8,7 @@ from .scheduler import NoAnswer
 
 LOOP_SECONDS = 5
 ECHO_SECONDS = 10
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.2
 ECHO = "flow-clusters-echo"
 
 
@@ -41,9 +41,11 @@ class Withdrawal:
         """Blocks till everything that had begun is done."""
         pause, quiet = FIRST_PAUSE, 0
         while quiet < 2:  # what is on its way to a worker may begin before the news that it is not wanted arrives
-            quiet = 0 if self._goes_on() else quiet + 1
+            if self._goes_on():
+                quiet, pause = 0, min(pause * 1.3, LONGEST_PAUSE)
+            else:
+                quiet, pause = quiet + 1, FIRST_PAUSE
             time.sleep(pause)
-            pause = min(pause * 1.3, LONGEST_PAUSE)
 
     def _goes_on(self):
         try:
