@@ -10,18 +10,20 @@ const flags = new Set(process.argv.slice(2));
 const production = flags.has('--production');
 
 /**
- * The language client costs more to load than all the rest, and the reader of YAML is seldom needed: each is a bundle
- * of its own. `await import('./ui/languageClient.ts')` in the extension becomes a require of that bundle.
+ * The language client costs more to load than all the rest, and others are seldom needed: each is a bundle of its own. `await import('./ui/languageClient.ts')` in the extension becomes a require of that bundle.
  * @type {esbuild.Plugin}
  */
 const lazyBundles = {
   name: 'lazy-bundles',
   setup(build) {
-    build.onResolve({ filter: /\/(languageClient|daskConfig)\.ts$/ }, ({ kind, path, importer }) => {
-      if (kind === 'entry-point') return undefined;
-      if (kind === 'dynamic-import') return { path: `./${basename(path, '.ts')}.js`, external: true };
-      return { errors: [{ text: `load it lazily: await import(...), in ${importer}` }] };
-    });
+    build.onResolve(
+      { filter: /\/(languageClient|daskConfig|dockerode|certificateMaker)\.ts$/ },
+      ({ kind, path, importer }) => {
+        if (kind === 'entry-point') return undefined;
+        if (kind === 'dynamic-import') return { path: `./${basename(path, '.ts')}.js`, external: true };
+        return { errors: [{ text: `load it lazily: await import(...), in ${importer}` }] };
+      },
+    );
   },
 };
 
@@ -47,6 +49,8 @@ const shipped = {
     { in: 'src/extension.ts', out: 'extension' },
     { in: 'src/ui/languageClient.ts', out: 'languageClient' },
     { in: 'src/dask/daskConfig.ts', out: 'daskConfig' },
+    { in: 'src/backends/docker/dockerode.ts', out: 'dockerode' },
+    { in: 'src/backends/certificateMaker.ts', out: 'certificateMaker' },
     { in: 'src/server/main.ts', out: 'server' },
   ],
   outdir: 'dist',

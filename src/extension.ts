@@ -1,4 +1,6 @@
+import { hostname, userInfo } from 'node:os';
 import * as vscode from 'vscode';
+import { DockerBackend } from './backends/docker/dockerBackend.ts';
 import { ClusterManager } from './core/manager.ts';
 import { Store } from './core/store.ts';
 import type { TreeNode } from './core/tree.ts';
@@ -60,10 +62,16 @@ export function activate(context: vscode.ExtensionContext): void {
   });
   const attach = new AttachCommands({ store, attachments, interpreters, memory, log });
   const preflight = new Preflight({ store, manager, lenses, log, host: (uri) => flows.host(uri) });
-  const flows = new FlowCommands({ store, pool, runs, lenses, interpreters, attach, preflight, memory, log });
+  const docker = new DockerBackend({
+    pythonFolder: dist('python'),
+    owner: { machine: `${hostname()}/${userInfo().username}`, pid: process.pid },
+  });
+  const flows = new FlowCommands({
+    ...{ store, pool, runs, lenses, interpreters, attach, docker, preflight, memory, log },
+  });
   const runCommands = new RunCommands({ store, runs, log });
   const logs = new ClusterLogs({ store, manager, outputs });
-  const clusterCommands = new ClusterCommands({ store, manager, outputs, flows, pool, logs });
+  const clusterCommands = new ClusterCommands({ store, manager, outputs, flows, pool, logs, docker });
   const clients = new ClientCommands({
     ...{ store, manager, attachments, log },
     terminals: context.environmentVariableCollection,

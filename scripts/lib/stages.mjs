@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { root } from './checkout.mjs';
 import { ensureChromium } from './chromium.mjs';
+import { ensureImages, withDocker } from './docker.mjs';
 import { run } from './processes.mjs';
 import { ensureTestPython } from './testBed.mjs';
 import { ensureVenv, findPython } from './venv.mjs';
@@ -40,10 +41,11 @@ function mochaStage(name, minutes) {
 /**
  * Runs a command that writes the counts of its tests.
  * @param {[string, ...string[]]} command @param {{countsFile: string, timeoutMs: number}} context
+ * @param {NodeJS.ProcessEnv} [more] environment
  * @returns {Promise<Counts>}
  */
-async function counted([command, ...args], { countsFile, timeoutMs }) {
-  const env = { ...process.env, PATH: modernPath, FLOW_CLUSTERS_TEST_COUNTS: countsFile };
+async function counted([command, ...args], { countsFile, timeoutMs }, more) {
+  const env = { ...process.env, PATH: modernPath, FLOW_CLUSTERS_TEST_COUNTS: countsFile, ...more };
   /** @type {unknown} */
   let failure;
   await run(command, args, { cwd: root, env, timeoutMs }).catch((error) => {
@@ -138,6 +140,22 @@ async function environments({ timeoutMs }) {
   return counts;
 }
 
+/** Images that containers of tests are made from. @type {Stage['run']} */
+async function images() {
+  await withDocker(({ host }) => ensureImages(host));
+  return { passed: 0, failed: 0, skipped: 0 };
+}
+
+/** Tests beside a Docker engine of their own. @type {Stage['run']} */
+function docker(context) {
+  return withDocker(({ host, pid }) =>
+    counted([bin('mocha'), 'test/docker/**/*.test.ts'], context, {
+      FLOW_CLUSTERS_TEST_DOCKER: host,
+      FLOW_CLUSTERS_TEST_DOCKERD: `${pid}`,
+    }),
+  );
+}
+
 /** A VS Code, and a browser to see it in. @type {Stage['run']} */
 async function editors() {
   await ensureVscodeServer();
@@ -161,11 +179,13 @@ export const stages = [
   {
     name: 'environments',
     limitMs: 15 * MINUTE_MS,
-    before: ['python', 'live', 'editor', 'person', 'kill'],
+    before: ['python', 'live', 'docker', 'editor', 'person', 'kill'],
     run: environments,
   },
   { name: 'python', limitMs: 15 * MINUTE_MS, run: python },
   mochaStage('live', 15),
+  { name: 'images', limitMs: 20 * MINUTE_MS, before: ['docker'], run: images },
+  { name: 'docker', limitMs: 10 * MINUTE_MS, run: docker },
   { name: 'editors', limitMs: 15 * MINUTE_MS, before: ['editor', 'person'], run: editors },
   {
     name: 'editor',

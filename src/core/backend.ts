@@ -1,3 +1,4 @@
+import type { Lifetime } from './cluster.ts';
 import type { Disposable } from './emitter.ts';
 import type { Executor } from './executor.ts';
 import type { AdaptLimits, ScalingNews } from './scaling.ts';
@@ -67,6 +68,7 @@ export interface Inheritance {
 export interface BackendContext {
   /** Unique name for what it makes. */
   readonly clusterId: string;
+  readonly lifetime: Lifetime;
   readonly signal: AbortSignal;
   /** What its workers inherit, as if the user's own script had started it. */
   readonly inherit: Inheritance;

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { type DockerExecutor, dockerExpectations, dockerFields } from './dockerExecutor.ts';
 import {
   type AdaptLimits,
   type Advice,
@@ -50,7 +51,14 @@ export interface LocalDaskExecutor {
   readonly num_workers?: number | undefined;
 }
 
-export type Executor = LocalExecutor | ExistingExecutor | LocalDaskExecutor;
+/** One that clusters are made from. */
+export type OwnExecutor = LocalExecutor | DockerExecutor;
+export type Executor = OwnExecutor | ExistingExecutor | LocalDaskExecutor;
+
+/** Whether clusters are made from it: a temporary one for each run, or static ones. */
+export function makesClusters(executor: Executor): executor is OwnExecutor {
+  return executor.kind === 'local' || executor.kind === 'docker';
+}
 
 /** What there is without settings. */
 export const builtinExecutor: LocalExecutor = { name: 'local', kind: 'local' };
@@ -65,15 +73,26 @@ const limits = z.strictObject({ minimum: count, maximum: count }).check((context
   if (bad) context.issues.push({ code: 'custom', input: context.value, message: bad.message });
 });
 
-const localSchema = z.strictObject({
-  name: executorName,
-  kind: z.literal('local'),
+const sizeFields = {
   n_workers: z.optional(z.int().check(z.gte(1), z.lte(4096))),
   adapt_kwargs: z.optional(limits),
   threads_per_worker: z.optional(z.int().check(z.gte(1), z.lte(1024))),
+};
+
+const localSchema = z.strictObject({
+  name: executorName,
+  kind: z.literal('local'),
+  ...sizeFields,
   processes: z.optional(z.boolean()),
   memory_limit: z.optional(z.union([z.number().check(z.gte(0)), z.string().check(z.regex(memoryText))])),
   scheduler_port: z.optional(z.int().check(z.gte(0), z.lte(65535))),
+});
+
+const dockerSchema = z.strictObject({
+  name: executorName,
+  kind: z.literal('docker'),
+  ...sizeFields,
+  ...dockerFields,
 });
 
 const existingSchema = z.strictObject({
@@ -90,7 +109,12 @@ const localDaskSchema = z.strictObject({
   num_workers: z.optional(z.int().check(z.gte(1), z.lte(1024))),
 });
 
-const executorSchema = z.discriminatedUnion('kind', [localSchema, existingSchema, localDaskSchema]);
+const executorSchema = z.discriminatedUnion('kind', [
+  localSchema,
+  dockerSchema,
+  existingSchema,
+  localDaskSchema,
+]);
 
 /** A profile that could not be used, and why. */
 export interface ExecutorProblem {
@@ -149,7 +173,8 @@ function nameOf(raw: unknown): string | undefined {
 
 const expected: Record<string, string> = {
   name: 'a name of 1 to 60 characters',
-  kind: '"local", "existing" or "localDask"',
+  ...dockerExpectations,
+  kind: '"local", "docker", "existing" or "localDask"',
   n_workers: 'a whole number from 1 to 4096',
   adapt_kwargs: 'an object with "minimum" and "maximum", each a whole number or null',
   threads_per_worker: 'a whole number from 1 to 1024',
@@ -176,8 +201,10 @@ function explain(error: z.core.$ZodError): string {
 
 /** What is to be known of an executor before anything is started from it, the gravest first. */
 export function adviseExecutor(executor: Executor, machine?: Machine): Advice[] {
-  if (executor.kind !== 'local') return [];
+  if (!makesClusters(executor)) return [];
   const { n_workers, adapt_kwargs, threads_per_worker, memory_limit } = executor;
+  // What the engine's machine has is known when it answers.
+  if (executor.kind === 'docker') machine = undefined;
   const worker = { threads: threads_per_worker, memoryBytes: memoryOf(memory_limit, machine) };
   if (!adapt_kwargs) return n_workers === undefined ? [] : adviseNumber(n_workers, machine, worker);
   const advice = adviseLimits(adapt_kwargs, machine, worker);
@@ -197,7 +224,7 @@ export function warningDetail({ advice = {} }: ExecutorSet, name: string): { rea
 }
 
 /** Bytes that Dask reads in a `memory_limit`; undefined where it chooses itself. */
-function memoryOf(limit: string | number | undefined, machine: Machine | undefined): number | undefined {
+export function memoryOf(limit: string | number | undefined, machine?: Machine): number | undefined {
   if (limit === undefined) return undefined;
   if (typeof limit === 'number') {
     if (Number.isInteger(limit) || limit > 1) return limit;
@@ -212,7 +239,8 @@ function memoryOf(limit: string | number | undefined, machine: Machine | undefin
 export function describeExecutor(executor: Executor): string {
   if (executor.kind === 'existing') return `existing · ${executor.address}`;
   if (executor.kind === 'localDask') return describeLocalDask(executor);
-  const { n_workers, adapt_kwargs, threads_per_worker, processes, memory_limit } = executor;
+  const processes = executor.kind === 'local' ? executor.processes : undefined;
+  const { n_workers, adapt_kwargs, threads_per_worker, memory_limit } = executor;
   const workers = n_workers === undefined || adapt_kwargs ? undefined : plural(n_workers, 'worker');
   const threads = threads_per_worker === undefined ? undefined : plural(threads_per_worker, 'thread');
   const size =
@@ -220,6 +248,7 @@ export function describeExecutor(executor: Executor): string {
   const adaptive = adapt_kwargs && limitsSize(adapt_kwargs);
   const parts = [
     executor.kind,
+    executor.kind === 'docker' ? executor.image : undefined,
     adaptive,
     size ?? (adaptive ? undefined : 'sized by the cores'),
     processes === false ? 'threads in one process' : undefined,

@@ -86,6 +86,7 @@ export class ClusterManager {
     const started = options.backend
       .start(options.executor, {
         clusterId: id,
+        lifetime: options.lifetime,
         signal: abort.signal,
         inherit: options.inherit ?? {},
         stage: (stage) => {

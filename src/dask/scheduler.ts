@@ -193,10 +193,16 @@ export class SchedulerClient {
 
   /**
    * Addresses of workers to close with the least loss.
-   * @param count how many; without it only idle ones are named, with it busy ones may be
+   * @param which `count`: so many, busy ones among them if need be. `target`: idle ones only, until so many are left.
+   *   Without either, all that are idle and not needed for what they hold
    */
-  async workersToClose(count?: number, options?: CallOptions): Promise<readonly string[]> {
-    const reply = asArray(await this.#call('workers_to_close', { n: count }, options));
+  async workersToClose(
+    which: { readonly count?: number; readonly target?: number } = {},
+    options?: CallOptions,
+  ): Promise<readonly string[]> {
+    const { count, target } = which;
+    const args = { ...(count !== undefined && { n: count }), ...(target !== undefined && { target }) };
+    const reply = asArray(await this.#call('workers_to_close', args, options));
     return reply.filter((worker) => typeof worker === 'string');
   }
 

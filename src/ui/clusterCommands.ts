@@ -1,8 +1,8 @@
 import * as vscode from 'vscode';
-import { LocalBackend } from '../backends/local.ts';
+import type { DockerBackend } from '../backends/docker/dockerBackend.ts';
 import { type Cluster, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
-import { describeExecutor, type LocalExecutor, warningDetail } from '../core/executor.ts';
+import { describeExecutor, makesClusters, type OwnExecutor, warningDetail } from '../core/executor.ts';
 import type { ClusterManager } from '../core/manager.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
@@ -13,6 +13,7 @@ import type { ClusterOutputs } from '../runs/clusterOutputs.ts';
 import type { ClusterLogs } from './clusterLogs.ts';
 import { type FlowCommands, requireTrust } from './flowCommands.ts';
 import { pickCluster } from './picks.ts';
+import { backendOf } from './targets.ts';
 
 export interface ClusterCommandsOptions {
   readonly store: Store;
@@ -21,6 +22,7 @@ export interface ClusterCommandsOptions {
   readonly flows: FlowCommands;
   readonly pool: HostPool;
   readonly logs: ClusterLogs;
+  readonly docker: DockerBackend;
 }
 
 /** What can be done to clusters from the tree and the palette. */
@@ -36,7 +38,7 @@ export class ClusterCommands {
     requireTrust();
     const executor = await this.#executor(node);
     if (!executor) return;
-    const { store, outputs, flows } = this.#options;
+    const { store, outputs, flows, docker } = this.#options;
     const host = await flows.host(vscode.window.activeTextEditor?.document.uri);
     await host.hello;
     const taken = new Set([...store.snapshot.clusters.values()].map(({ name }) => name));
@@ -44,7 +46,7 @@ export class ClusterCommands {
     for (let n = 2; taken.has(name); n += 1) name = `${executor.name} ${n}`;
     const { started } = await outputs.start({
       executor,
-      backend: new LocalBackend(host),
+      backend: backendOf(executor, { host, docker }),
       name,
       lifetime: 'static',
     });
@@ -161,9 +163,9 @@ export class ClusterCommands {
   }
 
   /** One that can be started: what is there already is attached to. */
-  async #executor(node: TreeNode | undefined): Promise<LocalExecutor | undefined> {
+  async #executor(node: TreeNode | undefined): Promise<OwnExecutor | undefined> {
     const all = this.#options.store.snapshot.executors.executors;
-    const executors = all.filter((executor) => executor.kind === 'local');
+    const executors = all.filter(makesClusters);
     if (node?.context.startsWith('executor')) return executors.find(({ name }) => name === node.key);
     if (executors.length === 1) return executors[0];
     const items = executors.map((executor) => ({

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import * as vscode from 'vscode';
+import type { DockerBackend } from '../backends/docker/dockerBackend.ts';
 import { UserError } from '../core/errors.ts';
 import type { Store } from '../core/store.ts';
 import type { HostPool } from '../host/pool.ts';
@@ -24,6 +25,7 @@ export interface FlowCommandsOptions {
   readonly lenses: Lenses;
   readonly interpreters: Interpreters;
   readonly attach: AttachCommands;
+  readonly docker: DockerBackend;
   readonly preflight: Preflight;
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
@@ -137,8 +139,8 @@ export class FlowCommands implements vscode.Disposable {
       stage(`starting ${known.python}`);
       const host = await suitableHost(known, () => this.host(file), flow.api);
       signal.throwIfAborted();
-      const { attach, preflight } = this.#options;
-      const target = await targetOf(choice, { host, attach, signal, stage });
+      const { attach, docker, preflight } = this.#options;
+      const target = await targetOf(choice, { host, attach, docker, signal, stage });
       const notes =
         target.kind === 'cluster'
           ? await preflight.beforeRun({ clusterId: target.clusterId, flow, file, host, signal, stage })

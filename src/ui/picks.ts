@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import type { Cluster } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
-import { describeExecutor, type Executor, warningDetail } from '../core/executor.ts';
+import { describeExecutor, type Executor, makesClusters, warningDetail } from '../core/executor.ts';
 import type { FlowDef } from '../core/flow.ts';
 import { flowAt } from '../core/flowAt.ts';
 import type { Snapshot } from '../core/store.ts';
@@ -56,7 +56,7 @@ export async function pickTarget(
     choice: { executor },
   });
   const { executors } = snapshot.executors;
-  const temporary = executors.filter(({ kind }) => kind === 'local').map(executorItem);
+  const temporary = executors.filter(makesClusters).map(executorItem);
   const alone = executors
     .filter(({ kind }) => kind === 'localDask' && flow.api === 'prefect1')
     .map(executorItem);

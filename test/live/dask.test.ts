@@ -82,7 +82,7 @@ for (const version of daskVersions) {
       const tasks = [...(await client.processing()).values()].flat();
       assert.ok(tasks.every(({ prefix }) => ['nap', 'part'].includes(prefix)));
       assert.ok((await client.adaptiveTarget()) >= 1);
-      assert.ok((await client.workersToClose(1)).every((worker) => worker.startsWith('tcp://')));
+      assert.ok((await client.workersToClose({ count: 1 })).every((worker) => worker.startsWith('tcp://')));
       const log = await client.schedulerLogs();
       assert.ok(log.some(({ text }) => text.includes('Receive client connection')));
       assert.deepEqual(
@@ -275,7 +275,7 @@ for (const version of daskVersions) {
         other(client.address.replace('tcp', 'tls')),
         /does not speak TLS|closed|No answer/,
       );
-      await assert.rejects(client.workersToClose('x' as unknown as number), RemoteError);
+      await assert.rejects(client.workersToClose({ count: 'x' as unknown as number }), RemoteError);
 
       const secure = await start({ workers: 0, protocol: 'tls' });
       const stranger = await start({ workers: 0, protocol: 'tls' });

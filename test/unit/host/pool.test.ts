@@ -79,6 +79,7 @@ describe('hosts of a window', () => {
       { name: 'local', kind: 'local' },
       {
         clusterId: 'c1',
+        lifetime: 'temporary' as const,
         signal: new AbortController().signal,
         inherit: {},
         stage: () => undefined,

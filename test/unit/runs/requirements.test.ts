@@ -134,6 +134,7 @@ describe('host that fits a run', () => {
     const signal = new AbortController().signal;
     const context = {
       clusterId: 'c1',
+      lifetime: 'temporary' as const,
       signal,
       inherit: {},
       stage: () => undefined,

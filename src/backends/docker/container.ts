@@ -1,0 +1,152 @@
+import { PassThrough, type Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import type { Container, ContainerCreateOptions } from 'dockerode';
+
+import { LineReader, parseLine } from '../../host/lines.ts';
+import { type MemberLine, memberMark } from './members.ts';
+
+/** How a container ended. */
+export interface ContainerEnd {
+  /** 137 is SIGKILL. */
+  readonly exitCode: number;
+  /** What it printed last. */
+  readonly lastLines: readonly string[];
+}
+
+/** What Dask logs of its daily work: the engine's log has it, a run's terminal has not. */
+const quietLog = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - distributed\S* - (INFO|DEBUG) - /;
+const keptLines = 30;
+const longestLine = 100_000;
+
+/** A member's container from its creation to its end: what it says, what it prints, how it ends. */
+export class MemberContainer {
+  readonly id: string;
+  /** Its name without a slash. */
+  readonly name: string;
+  /** Resolves when it has ended, however; never rejects. */
+  readonly ended: Promise<ContainerEnd>;
+  onLine: (line: MemberLine) => void = () => undefined;
+  onPrint: (text: string) => void = () => undefined;
+  readonly #container: Container;
+  readonly #lines: string[] = [];
+  readonly #end = Promise.withResolvers<ContainerEnd>();
+  /** The engine's stream of what it prints, with its stdin if that is held. */
+  #stream: Readable | undefined;
+
+  constructor(container: Container, name: string) {
+    this.#container = container;
+    this.id = container.id;
+    this.name = name;
+    this.ended = this.#end.promise;
+  }
+
+  /** Creates it with these files in it. What is made is removed again if that fails. */
+  static async create(
+    engine: Docker,
+    spec: ContainerCreateOptions,
+    files: Buffer,
+    signal: AbortSignal,
+  ): Promise<MemberContainer> {
+    const container = await engine.createContainer(spec);
+    try {
+      signal.throwIfAborted();
+      await container.putArchive(files, { path: '/' });
+      return new MemberContainer(container, spec.name ?? container.id);
+    } catch (error) {
+      await container.remove({ force: true, v: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Starts it, after everything that it prints is heard from its first line on. */
+  async start({ held }: { readonly held: boolean }): Promise<void> {
+    await this.#listen({ held });
+    // Before the start: with auto-removal a short life would be over before anyone asks.
+    const exit = this.#container.wait({ condition: 'next-exit' }) as Promise<{ StatusCode: number }>;
+    exit.then(
+      ({ StatusCode }) => this.#over(StatusCode),
+      // The engine has gone, or the container was removed before it ran.
+      () => this.#over(-1),
+    );
+    await this.#container.start();
+  }
+
+  /** Takes up one that runs already. */
+  async adopt({ tail }: { readonly tail: number }): Promise<void> {
+    const logs = { follow: true, stdout: true, stderr: true, tail } as const;
+    this.#hear((await this.#container.logs(logs)) as unknown as NodeJS.ReadableStream);
+    const exit = this.#container.wait({ condition: 'not-running' }) as Promise<{ StatusCode: number }>;
+    exit.then(
+      ({ StatusCode }) => this.#over(StatusCode),
+      () => this.#over(-1),
+    );
+  }
+
+  /** Where a port of it is published on the engine's machine; undefined if it is not. */
+  async published(port: number): Promise<number | undefined> {
+    const { NetworkSettings } = await this.#container.inspect();
+    const binding = NetworkSettings.Ports[`${port}/tcp`]?.[0];
+    return binding && Number(binding.HostPort);
+  }
+
+  /** Its address in a network. */
+  async addressIn(network: string): Promise<string | undefined> {
+    const { NetworkSettings } = await this.#container.inspect();
+    return NetworkSettings.Networks[network]?.IPAddress || undefined;
+  }
+
+  async join(engine: Docker, network: string): Promise<void> {
+    await engine.getNetwork(network).connect({ Container: this.id });
+  }
+
+  /** Kills and removes it; resolves when nothing of it is left. */
+  async remove(): Promise<void> {
+    await removeContainer(this.#container);
+    // Not before: a scheduler whose stdin ends says goodbye to its workers, which all log that.
+    this.#stream?.destroy();
+  }
+
+  async #listen({ held }: { readonly held: boolean }): Promise<void> {
+    const options = { stream: true, stdout: true, stderr: true, stdin: held, hijack: held } as const;
+    this.#hear(await this.#container.attach(options));
+  }
+
+  #hear(readable: NodeJS.ReadableStream): void {
+    const stream = readable as Readable;
+    this.#stream = stream;
+    const text = new PassThrough();
+    this.#container.modem.demuxStream(stream, text, text);
+    const reader = new LineReader((line) => this.#take(line), longestLine);
+    text.setEncoding('utf8').on('data', (chunk: string) => reader.push(chunk));
+    // A broken stream is the engine's end or the container's, which `wait` tells.
+    stream.on('error', () => undefined);
+  }
+
+  #take(line: string): void {
+    const told = line.startsWith(memberMark) && parseLine<MemberLine>(line.slice(memberMark.length));
+    if (told) {
+      this.onLine(told);
+      return;
+    }
+    this.#lines.push(line);
+    if (this.#lines.length > keptLines) this.#lines.shift();
+    if (!quietLog.test(line)) this.onPrint(`${line}\n`);
+  }
+
+  #over(exitCode: number): void {
+    this.#end.resolve({ exitCode, lastLines: this.#lines });
+  }
+}
+
+/** Kills and removes a container; resolves when it is gone, also if it was already. */
+export async function removeContainer(container: Container): Promise<void> {
+  try {
+    await container.remove({ force: true, v: true });
+  } catch (error) {
+    const { statusCode } = error as { statusCode?: number };
+    if (statusCode === 404) return;
+    // Its own removal is under way: that ends it as well.
+    if (statusCode !== 409) throw error;
+    await container.wait({ condition: 'removed' }).catch(() => undefined);
+  }
+}

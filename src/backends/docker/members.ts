@@ -1,0 +1,144 @@
+import type { ContainerCreateOptions, HostConfig } from 'dockerode';
+import type { DockerExecutor } from '../../core/dockerExecutor.ts';
+
+/** Where our helpers and the cluster's certificates lie in each container. */
+export const memberFolder = '/flow-clusters';
+export const schedulerPort = 8786;
+export const dashboardPort = 8787;
+/** The scheduler's name in the cluster's own network. */
+const schedulerHost = 'scheduler';
+/** What a member's lines for us begin with (`flow_clusters/member.py`). */
+export const memberMark = '\x1eflow-clusters ';
+/** A worker without a scheduler ends after that time: nothing stays when the scheduler is gone. */
+const deathTimeoutSeconds = 60;
+/** Logs that the engine keeps of each container. */
+const log = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } };
+
+/** What a member tells of itself. */
+export type MemberLine =
+  | { readonly event: 'listening'; readonly dashboard: boolean; readonly distributed: string }
+  | {
+      readonly event: 'failed';
+      readonly reason: 'import' | 'start';
+      readonly package?: string;
+      readonly message: string;
+    };
+
+/** One cluster's fixed facts. */
+export interface ClusterShape {
+  /** Prefix of the names of all that is made for it, and the name of its network. */
+  readonly id: string;
+  readonly executor: DockerExecutor;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Beside the executor's own environment. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly threads: number;
+  /** Bytes that a worker and its container may use; undefined: no limit. */
+  readonly memoryBytes: number | undefined;
+  /** The cluster ends when whoever holds its scheduler's stdin has gone; otherwise after that many idle seconds. */
+  readonly held: boolean;
+  readonly idleTimeoutSeconds: number | undefined;
+  /** What the image starts by itself, and whether our command can follow it. */
+  readonly entrypoint: readonly string[];
+}
+
+export function schedulerSpec(shape: ClusterShape): ContainerCreateOptions {
+  const { id, held, idleTimeoutSeconds } = shape;
+  const options = idleTimeoutSeconds === undefined ? {} : { idle_timeout: idleTimeoutSeconds };
+  const loopback = [{ HostIp: '127.0.0.1', HostPort: '' }];
+  const spec = common(shape, 'scheduler', { role: 'scheduler', held, options });
+  return {
+    ...spec,
+    name: `${id}-scheduler`,
+    ...(held && { OpenStdin: true, StdinOnce: true, AttachStdin: true }),
+    ExposedPorts: { [`${schedulerPort}/tcp`]: {}, [`${dashboardPort}/tcp`]: {} },
+    HostConfig: {
+      ...spec.HostConfig,
+      PortBindings: { [`${schedulerPort}/tcp`]: loopback, [`${dashboardPort}/tcp`]: loopback },
+    },
+    NetworkingConfig: { EndpointsConfig: { [id]: { Aliases: [schedulerHost] } } },
+  };
+}
+
+/** @param names of the workers in this container, as Dask knows them */
+export function workerSpec(shape: ClusterShape, names: readonly string[]): ContainerCreateOptions {
+  const { executor, threads, memoryBytes } = shape;
+  const { resources, worker_options, env } = executor;
+  const options = {
+    nthreads: threads,
+    ...(memoryBytes !== undefined && { memory_limit: memoryBytes }),
+    death_timeout: deathTimeoutSeconds,
+    ...(resources && { resources }),
+    ...(env && { env }),
+    ...worker_options,
+  };
+  const order = {
+    role: 'worker',
+    scheduler: `tls://${schedulerHost}:${schedulerPort}`,
+    names,
+    directory: '/tmp/flow-clusters',
+    options,
+  };
+  const spec = common(shape, 'worker', order);
+  return {
+    ...spec,
+    name: `${shape.id}-worker-${names.join('-')}`,
+    Env: [...(spec.Env ?? []), ...pairs(env ?? {})],
+    Labels: { ...spec.Labels, [label.workers]: names.join(' ') },
+    HostConfig: { ...spec.HostConfig, ...limits(shape, names.length) },
+    NetworkingConfig: { EndpointsConfig: { [shape.id]: {} } },
+  };
+}
+
+function common(shape: ClusterShape, role: string, order: object): ContainerCreateOptions {
+  const { id, executor, labels, env, entrypoint } = shape;
+  const HostConfig: HostConfig = {
+    AutoRemove: true,
+    NetworkMode: id,
+    LogConfig: log,
+    SecurityOpt: ['no-new-privileges'],
+    ...(executor.volumes && { Binds: [...executor.volumes] }),
+  };
+  return {
+    Image: executor.image,
+    // One that sets up an environment is kept; one that is an interpreter or a shell would take our command as its own.
+    ...(ownsCommand(entrypoint) && { Entrypoint: '' }),
+    Cmd: ['python3', `${memberFolder}/cluster_member.py`, JSON.stringify(order)],
+    Env: ['PYTHONUNBUFFERED=1', ...pairs(env)],
+    Labels: { ...labels, [label.role]: role },
+    AttachStdout: true,
+    AttachStderr: true,
+    HostConfig,
+  };
+}
+
+/** Labels on all that is made for a cluster. */
+export const label = {
+  cluster: 'flow-clusters/cluster',
+  name: 'flow-clusters/name',
+  owner: 'flow-clusters/owner',
+  window: 'flow-clusters/window',
+  lifetime: 'flow-clusters/lifetime',
+  created: 'flow-clusters/created',
+  role: 'flow-clusters/role',
+  workers: 'flow-clusters/workers',
+} as const;
+
+function limits({ executor: { cpus, gpus }, memoryBytes }: ClusterShape, workers: number): HostConfig {
+  return {
+    // No swap beyond it: a worker that swaps is slower than one that spills.
+    ...(memoryBytes !== undefined && { Memory: workers * memoryBytes, MemorySwap: workers * memoryBytes }),
+    ...(cpus !== undefined && { NanoCpus: Math.round(workers * cpus * 1e9) }),
+    ...(gpus !== undefined && {
+      DeviceRequests: [{ Driver: '', Count: gpus === 'all' ? -1 : gpus, Capabilities: [['gpu']] }],
+    }),
+  };
+}
+
+const pairs = (env: Readonly<Record<string, string>>) =>
+  Object.entries(env).map(([name, value]) => `${name}=${value}`);
+
+function ownsCommand(entrypoint: readonly string[]): boolean {
+  const program = /[^/]*$/.exec(entrypoint[0] ?? '')?.[0] ?? '';
+  return /^(python[\d.]*|ipython|bash|sh|dash|jupyter.*|dask.*)$/.test(program);
+}

@@ -1,0 +1,132 @@
+import type Docker from 'dockerode';
+
+import type { WorkerNews } from '../../core/backend.ts';
+import { type ContainerEnd, MemberContainer } from './container.ts';
+import { endText } from './failures.ts';
+import { type ClusterShape, workerSpec } from './members.ts';
+
+export interface WorkersOptions {
+  readonly engine: Docker;
+  readonly shape: ClusterShape;
+  readonly files: Buffer;
+  readonly signal: AbortSignal;
+  readonly onPrint: (text: string) => void;
+  readonly onNews: (news: WorkerNews) => void;
+}
+
+/** A worker that ends so soon so often has a reason that a further start does not mend. */
+const mostRestarts = 3;
+const calmMs = 60_000;
+
+/** The workers of one cluster, a container each: as many as are wanted, and again where one ends unasked. */
+export class DockerWorkers {
+  readonly #options: WorkersOptions;
+  /** By Dask's name; those that shall not run any more are not here. */
+  readonly #wanted = new Map<string, MemberContainer | undefined>();
+  /** Of each name: when it ended unasked, lately. */
+  readonly #deaths = new Map<string, number[]>();
+  #next = 0;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+  }
+
+  /** Names of those that it shall have, in the order of their birth. */
+  get plan(): ReadonlySet<string> {
+    return new Set(this.#wanted.keys());
+  }
+
+  /** New names up to that many, not yet created. */
+  grow(workers: number): string[] {
+    const names = [];
+    while (this.#wanted.size < workers) {
+      const name = String(this.#next);
+      this.#next += 1;
+      this.#wanted.set(name, undefined);
+      names.push(name);
+    }
+    return names;
+  }
+
+  /** Creates the container of a worker, not started. Undefined if it is not wanted any more by then. */
+  async create(name: string): Promise<MemberContainer | undefined> {
+    const { engine, shape, files, signal, onPrint } = this.#options;
+    const container = await MemberContainer.create(engine, workerSpec(shape, [name]), files, signal);
+    if (!this.#wanted.has(name) || signal.aborted) {
+      await container.remove();
+      return undefined;
+    }
+    container.onPrint = onPrint;
+    this.#wanted.set(name, container);
+    if (shape.executor.network) await container.join(engine, shape.executor.network);
+    return container;
+  }
+
+  /** Starts it and sees to it from then on. */
+  async start(name: string, container: MemberContainer): Promise<void> {
+    await container.start({ held: false });
+    this.watch(name, container);
+  }
+
+  /** Sees to a container that runs. */
+  watch(name: string, container: MemberContainer): void {
+    this.#wanted.set(name, container);
+    const number = Number(name);
+    if (Number.isInteger(number)) this.#next = Math.max(this.#next, number + 1);
+    void container.ended.then((end) => this.#ended(name, container, end));
+  }
+
+  /** As many as `workers`; new ones are started, none is ended. */
+  async scaleUp(workers: number): Promise<void> {
+    await Promise.all(
+      this.grow(workers).map(async (name) => {
+        const container = await this.create(name);
+        if (container) await this.start(name, container);
+      }),
+    );
+  }
+
+  /** Ends these, whatever they do. */
+  async remove(names: Iterable<string>): Promise<void> {
+    const containers = [...names].map((name) => {
+      const container = this.#wanted.get(name);
+      this.#wanted.delete(name);
+      return container;
+    });
+    await Promise.all(containers.map((container) => container?.remove()));
+  }
+
+  async #ended(name: string, container: MemberContainer, end: ContainerEnd): Promise<void> {
+    const { signal, onNews } = this.#options;
+    if (this.#wanted.get(name) !== container || signal.aborted) return;
+    const deaths = [...(this.#deaths.get(name) ?? []), Date.now()].filter((ms) => ms > Date.now() - calmMs);
+    this.#deaths.set(name, deaths);
+    const message = `the container of worker ${name} ended: ${endText(end)}`;
+    onNews({ what: 'died', name, message });
+    if (deaths.length > mostRestarts) {
+      this.#wanted.delete(name);
+      onNews({
+        what: 'gave-up',
+        name,
+        message: `worker ${name} is not started again: it ended ${deaths.length} times`,
+      });
+      return;
+    }
+    try {
+      // Its name is free when the engine has removed it.
+      await container.remove();
+      const again = await this.create(name);
+      if (!again) return;
+      await this.start(name, again);
+      onNews({ what: 'restarted', name, message: `worker ${name} has a new container` });
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#wanted.delete(name);
+      onNews({
+        what: 'gave-up',
+        name,
+        message: `worker ${name} can't be started again: ${(error as Error).message}`,
+      });
+    }
+  }
+}

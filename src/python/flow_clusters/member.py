@@ -1,0 +1,122 @@
+"""A scheduler or some workers in a container: stock Dask, in one process that has imported it once.
+
+Its order is one JSON text, `{"role": "scheduler" | "worker", …}` (`src/backends/docker/members.ts`); certificates lie in
+`folder`. Lines for the extension are JSON on stdout, behind a mark; all else is the user's.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+
+MARK = "\x1eflow-clusters "
+SCHEDULER_PORT, DASHBOARD_PORT = 8786, 8787
+
+
+def main(text, folder):
+    order = json.loads(text)
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        _say(event="failed", reason="import", package=error.name or "distributed", message=str(error))
+        return 1
+    run = {"scheduler": _scheduler, "worker": _workers}[order["role"]]
+    if order["role"] == "worker":
+        _fork_workers(order)
+    try:
+        return asyncio.run(run(order, folder))
+    except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        _say(event="failed", reason="start", message="%s: %s" % (type(error).__name__, error))
+        raise
+
+
+def _say(**message):
+    sys.stdout.write(MARK + json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _security(folder):
+    from distributed import Security
+
+    cert = os.path.join(folder, "node.pem")
+    both = {"tls_%s_%s" % (role, part): cert for role in ("scheduler", "worker", "client") for part in ("cert", "key")}
+    return Security(tls_ca_file=os.path.join(folder, "ca.pem"), require_encryption=True, **both)
+
+
+def _while_held(on_end):
+    """Calls `on_end()` when stdin ends: whoever holds it has gone."""
+
+    def read():
+        while os.read(0, 4096):
+            pass
+        on_end()
+
+    threading.Thread(target=read, daemon=True, name="flow-clusters-held").start()
+
+
+async def _scheduler(order, folder):
+    import distributed
+    from distributed import Scheduler
+
+    options = dict(order.get("options") or {})
+    scheduler = Scheduler(
+        host="0.0.0.0",
+        port=SCHEDULER_PORT,
+        protocol="tls://",
+        security=_security(folder),
+        dashboard_address=":%d" % DASHBOARD_PORT,
+        **options,
+    )
+    await scheduler
+    if order.get("held"):
+        loop = asyncio.get_running_loop()
+        _while_held(lambda: loop.call_soon_threadsafe(lambda: asyncio.ensure_future(_close(scheduler))))
+    dashboard = "dashboard" in getattr(scheduler, "services", {}) and "bokeh" in sys.modules
+    _say(event="listening", dashboard=dashboard, distributed=distributed.__version__)
+    await scheduler.finished()
+    return 0
+
+
+async def _close(scheduler):
+    try:
+        await asyncio.wait_for(scheduler.close(), 3)
+    finally:
+        os._exit(0)
+
+
+def _fork_workers(order):
+    """Before any thread is there. Workers are forked from what has been imported, not started anew."""
+    import dask
+
+    from . import warm_workers
+
+    directory = order["directory"]
+    os.makedirs(directory, exist_ok=True)
+    main = sys.modules["__main__"]
+    main.__spec__ = None  # workers must not import this file again
+    if hasattr(main, "__file__"):
+        del main.__file__
+    method = warm_workers.prepare(directory)
+    dask.config.set({"distributed.worker.multiprocessing-method": method, "temporary-directory": directory})
+
+
+async def _workers(order, folder):
+    from distributed import Nanny
+
+    security = _security(folder)
+    nannies = [
+        Nanny(order["scheduler"], name=name, security=security, protocol="tls://", local_directory=order["directory"],
+              **(order.get("options") or {}))
+        for name in order["names"]
+    ]
+    await asyncio.gather(*(_start(nanny) for nanny in nannies))
+    await asyncio.gather(*(nanny.finished() for nanny in nannies))
+    return 0
+
+
+async def _start(nanny):
+    await nanny
+
