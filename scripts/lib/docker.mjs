@@ -45,6 +45,8 @@ const socket = () => join(home(), 'docker.sock');
  * @throws {Error} where there can be none, saying what to do
  */
 export async function withDocker(work) {
+  // Started by another of these, which ends it.
+  if (await answers()) return work({ host: `unix://${socket()}`, pid: undefined });
   const dockerd = await ensureEngine();
   await mkdir(home(), { recursive: true });
   const log = join(home(), 'dockerd.log');

@@ -48,6 +48,11 @@ export interface ClusterHandle {
   /** Lets a worker, by its address, that was to retire take tasks again. */
   resume?(worker: string): Promise<void>;
   /**
+   * Lets its workers reach a port of this machine's loopback under the same number on theirs. Absent: theirs is this
+   * machine's, or that is not ours to change.
+   */
+  reach?(port: number): Promise<void>;
+  /**
    * Ends it and resolves when nothing of it is left. `force` kills at once; otherwise workers may say goodbye.
    * Closing twice is harmless.
    */

@@ -92,6 +92,8 @@ export class LiveRun {
       void handle.finished.then((exit) => this.#onClusterEnd(exit));
       await this.#follow(handle);
       const url = await api;
+      const port = url && loopbackPort(url);
+      if (port) await handle.reach?.(port);
       if (this.#settled) return;
       this.#channel.control({
         op: 'go',
@@ -333,6 +335,13 @@ export class LiveRun {
     this.output.end();
     this.#tasks.end();
   }
+}
+
+/** The port of a server that listens on this machine's loopback; undefined for any other. */
+function loopbackPort(url: string): number | undefined {
+  const { hostname, port, protocol } = new URL(url);
+  if (!/^(localhost|127\.[\d.]+)$/.test(hostname)) return undefined;
+  return Number(port) || (protocol === 'https:' ? 443 : 80);
 }
 
 /** When the run started, as a field of its next state; nothing if it never did. */

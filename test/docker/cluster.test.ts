@@ -3,13 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import { removeOrphans } from '../../src/backends/docker/removal.ts';
 import type { ClusterHandle, WorkerNews } from '../../src/core/backend.ts';
 import type { DockerExecutor } from '../../src/core/dockerExecutor.ts';
 import { UserError } from '../../src/core/errors.ts';
 import type { ScalingNews } from '../../src/core/scaling.ts';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
-import { cleanEngine, dockerBackend, dockerExecutor, leftovers } from '../support/docker.ts';
+import { dockerBackend, dockerExecutor, leftovers, testEngine } from '../support/docker.ts';
 
 describe('a cluster in Docker', function () {
   this.timeout(60_000);
@@ -20,8 +19,8 @@ describe('a cluster in Docker', function () {
   const news: WorkerNews[] = [];
   const steps: ScalingNews[] = [];
 
-  before(async () => {
-    engine = await cleanEngine();
+  before(() => {
+    engine = testEngine();
   });
   beforeEach(() => {
     for (const list of [stages, news, steps]) list.length = 0;
@@ -73,7 +72,9 @@ describe('a cluster in Docker', function () {
       assert.equal(worker.threads, 2);
       assert.equal(worker.memoryLimitBytes, 512 * 1024 * 1024);
     }
-    const [container] = await engine.listContainers({ filters: { label: ['flow-clusters/role=worker'] } });
+    const [container] = await engine.listContainers({
+      filters: { label: [ownLabel, 'flow-clusters/role=worker'] },
+    });
     const { HostConfig } = await engine.getContainer(container?.Id ?? '').inspect();
     assert.equal(HostConfig.Memory, 512 * 1024 * 1024);
     assert.equal(HostConfig.NanoCpus, 0.5e9);
@@ -82,7 +83,9 @@ describe('a cluster in Docker', function () {
 
   it('is published on loopback only, and lets nobody in without its certificate', async () => {
     const one = await start({ n_workers: 1 });
-    const [container] = await engine.listContainers({ filters: { label: ['flow-clusters/role=scheduler'] } });
+    const [container] = await engine.listContainers({
+      filters: { label: [ownLabel, 'flow-clusters/role=scheduler'] },
+    });
     assert.deepEqual([...new Set((container?.Ports ?? []).flatMap(({ IP }) => IP ?? []))], ['127.0.0.1']);
     const stranger = new SchedulerClient(one.address, { security: { ca: one.security?.ca ?? '' } });
     await assert.rejects(stranger.identity({ timeoutMs: 3000 }), UserError);
@@ -113,7 +116,9 @@ describe('a cluster in Docker', function () {
   it('starts a worker again whose container was killed, and says so', async () => {
     await start({ n_workers: 2 });
     await until(async () => (await workers()).length === 2);
-    const [container] = await engine.listContainers({ filters: { label: ['flow-clusters/workers=1'] } });
+    const [container] = await engine.listContainers({
+      filters: { label: [ownLabel, 'flow-clusters/workers=1'] },
+    });
     await engine.getContainer(container?.Id ?? '').kill();
     await until(() => news.some(({ what }) => what === 'restarted'));
     await until(async () => (await workers()).length === 2);
@@ -122,7 +127,9 @@ describe('a cluster in Docker', function () {
 
   it('is over when the container of its scheduler is killed, and says why', async () => {
     const one = await start({ n_workers: 1 });
-    const [container] = await engine.listContainers({ filters: { label: ['flow-clusters/role=scheduler'] } });
+    const [container] = await engine.listContainers({
+      filters: { label: [ownLabel, 'flow-clusters/role=scheduler'] },
+    });
     await engine.getContainer(container?.Id ?? '').kill();
     const exit = await one.finished;
     assert.equal(exit.how, 'died');
@@ -146,13 +153,12 @@ describe('a cluster in Docker', function () {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(owner.stdout, 'data');
-    const containers = () =>
-      engine.listContainers({ all: true, filters: { label: ['flow-clusters/cluster'] } });
+    const containers = () => engine.listContainers({ all: true, filters: { label: [ownLabel] } });
     assert.equal((await containers()).length, 2);
     owner.kill('SIGKILL');
     await until(async () => (await containers()).length === 0);
     // A network takes nothing and can't remove itself: the next start does.
-    await removeOrphans(engine, 'test');
+    await removeTestOrphans(engine);
   });
 
   it('says what is wrong with its image', async () => {

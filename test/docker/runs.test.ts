@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type Docker from 'dockerode';
 import type { FlowApiId, FlowDef } from '../../src/core/flow.ts';
 import type { Run } from '../../src/core/run.ts';
-import { cleanEngine, dockerBackend, dockerExecutor, leftovers } from '../support/docker.ts';
+import { dockerBackend, dockerExecutor, leftovers, testEngine } from '../support/docker.ts';
 import type { Bench } from '../support/host.ts';
 import { flowsDirectory, liveBench, prefectHome, pythonOf, removeFolder } from '../support/hostLive.ts';
 
@@ -50,7 +50,7 @@ for (const { environment, api, completes, slow, groups } of stories) {
 
     before(async function () {
       this.timeout(600_000);
-      engine = await cleanEngine();
+      engine = testEngine();
       const python = await pythonOf(environment);
       const home = api === 'prefect' ? await prefectHome(python) : undefined;
       folder = home?.folder;
@@ -68,7 +68,7 @@ for (const { environment, api, completes, slow, groups } of stories) {
       const flow: FlowDef = { api, name: path ?? file, entry, line: 0, parameters: [] };
       const executor = await dockerExecutor(environment);
       const target = { kind: 'executor', executor, backend: dockerBackend() } as const;
-      return bench.start({ file: `${flowsDirectory}/${file}`, flow, target });
+      return bench.start({ env: { MARKS: '/tmp/marks' }, file: `${flowsDirectory}/${file}`, flow, target });
     }
 
     it('runs a flow with its tasks by name, and is gone after it', async () => {

@@ -6,16 +6,21 @@ import { removeOrphans } from '../../src/backends/docker/removal.ts';
 import type { DockerExecutor } from '../../src/core/dockerExecutor.ts';
 
 /** The tests' own engine, started by the stage `docker` or by `scripts/docker-bed.mjs`. */
-function testEngine(): Docker {
+export function testEngine(): Docker {
   const host = process.env.FLOW_CLUSTERS_TEST_DOCKER;
   if (!host) throw new Error('run it by: npm test -- docker, or node scripts/docker-bed.mjs npx mocha …');
   return new Docker({ socketPath: host.replace('unix://', '') });
 }
 
-export function dockerBackend(owner = { machine: 'test', pid: process.pid }): DockerBackend {
+/** What is ours at the engine, whoever else tests there: labels of this process, and of those that it starts. */
+const owner = process.env.FLOW_CLUSTERS_TEST_OWNER ?? `test-${process.pid}`;
+process.env.FLOW_CLUSTERS_TEST_OWNER = owner;
+export const ownLabel = `flow-clusters/owner=${owner}`;
+
+export function dockerBackend(): DockerBackend {
   return new DockerBackend({
     pythonFolder: fileURLToPath(new URL('../../src/python', import.meta.url)),
-    owner,
+    owner: { machine: owner, pid: process.pid },
   });
 }
 
@@ -30,16 +35,12 @@ export async function dockerExecutor(
   };
 }
 
-/** The engine of the tests, without what an earlier run of them may have left. */
-export async function cleanEngine(): Promise<Docker> {
-  const engine = testEngine();
-  await removeOrphans(engine, 'test');
-  return engine;
-}
+/** What processes of these tests have left that are gone. */
+export const removeTestOrphans = (engine: Docker) => removeOrphans(engine, owner);
 
-/** What there is with our labels: names of containers, in whatever state, and of networks. */
+/** What there is of these tests: names of containers, in whatever state, and of networks. */
 export async function leftovers(engine: Docker): Promise<string[]> {
-  const filters = { label: ['flow-clusters/cluster'] };
+  const filters = { label: [ownLabel] };
   const containers = await engine.listContainers({ all: true, filters });
   const networks = await engine.listNetworks({ filters });
   return [...containers.map(({ Names }) => Names[0] ?? ''), ...networks.map(({ Name }) => Name)];

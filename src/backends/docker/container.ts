@@ -1,9 +1,9 @@
-import { PassThrough, type Readable } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Container, ContainerCreateOptions } from 'dockerode';
 
 import { LineReader, parseLine } from '../../host/lines.ts';
-import { type MemberLine, memberMark } from './members.ts';
+import { type MemberLine, type MemberOrder, memberMark } from './members.ts';
 
 /** How a container ended. */
 export interface ContainerEnd {
@@ -30,8 +30,8 @@ export class MemberContainer {
   readonly #container: Container;
   readonly #lines: string[] = [];
   readonly #end = Promise.withResolvers<ContainerEnd>();
-  /** The engine's stream of what it prints, with its stdin if that is held. */
-  #stream: Readable | undefined;
+  /** The engine's stream of what it prints, and to its stdin. */
+  #stream: Duplex | undefined;
 
   constructor(container: Container, name: string) {
     this.#container = container;
@@ -59,8 +59,9 @@ export class MemberContainer {
   }
 
   /** Starts it, after everything that it prints is heard from its first line on. */
-  async start({ held }: { readonly held: boolean }): Promise<void> {
-    await this.#listen({ held });
+  async start(): Promise<void> {
+    const ways = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
+    this.#hear(await this.#container.attach(ways));
     // Before the start: with auto-removal a short life would be over before anyone asks.
     const exit = this.#container.wait({ condition: 'next-exit' }) as Promise<{ StatusCode: number }>;
     exit.then(
@@ -74,7 +75,7 @@ export class MemberContainer {
   /** Takes up one that runs already. */
   async adopt({ tail }: { readonly tail: number }): Promise<void> {
     const logs = { follow: true, stdout: true, stderr: true, tail } as const;
-    this.#hear((await this.#container.logs(logs)) as unknown as NodeJS.ReadableStream);
+    this.#hear((await this.#container.logs(logs)) as unknown as NodeJS.ReadWriteStream);
     const exit = this.#container.wait({ condition: 'not-running' }) as Promise<{ StatusCode: number }>;
     exit.then(
       ({ StatusCode }) => this.#over(StatusCode),
@@ -95,6 +96,11 @@ export class MemberContainer {
     return NetworkSettings.Networks[network]?.IPAddress || undefined;
   }
 
+  /** Sends it an order. */
+  tell(order: MemberOrder): void {
+    this.#stream?.write(`${JSON.stringify(order)}\n`);
+  }
+
   async join(engine: Docker, network: string): Promise<void> {
     await engine.getNetwork(network).connect({ Container: this.id });
   }
@@ -106,13 +112,8 @@ export class MemberContainer {
     this.#stream?.destroy();
   }
 
-  async #listen({ held }: { readonly held: boolean }): Promise<void> {
-    const options = { stream: true, stdout: true, stderr: true, stdin: held, hijack: held } as const;
-    this.#hear(await this.#container.attach(options));
-  }
-
-  #hear(readable: NodeJS.ReadableStream): void {
-    const stream = readable as Readable;
+  #hear(ways: NodeJS.ReadWriteStream): void {
+    const stream = ways as Duplex;
     this.#stream = stream;
     const text = new PassThrough();
     this.#container.modem.demuxStream(stream, text, text);

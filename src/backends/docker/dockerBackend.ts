@@ -11,6 +11,7 @@ import type { AdaptLimits, ScaleStep } from '../../core/scaling.ts';
 import type { Security } from '../../core/security.ts';
 import { SchedulerClient } from '../../dask/scheduler.ts';
 import { adapt } from '../adaptive.ts';
+import { Relay } from '../relay.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
 import { type EnginePlace, findEngine, isLocal, openEngine } from './engine.ts';
 import { endText, MemberFailure, startError } from './failures.ts';
@@ -21,6 +22,7 @@ import {
   dashboardPort,
   label,
   type MemberLine,
+  relayPort,
   schedulerPort,
   schedulerSpec,
 } from './members.ts';
@@ -78,6 +80,7 @@ class DockerCluster {
   #scheduler: MemberContainer | undefined;
   #workers: DockerWorkers | undefined;
   #client: SchedulerClient | undefined;
+  #relay: Relay | undefined;
   #adapting: AbortController | undefined;
   #limits: AdaptLimits | undefined;
   #closing: Promise<void> | undefined;
@@ -129,7 +132,7 @@ class DockerCluster {
     this.#scheduler = scheduler;
     const listening = this.#listening(scheduler);
     listening.catch(() => undefined); // it is awaited after others that may fail first
-    const started = this.#made(scheduler.start({ held: shape.held }));
+    const started = this.#made(scheduler.start());
     stage('starting scheduler and workers');
     const starting = creating.map(async (made) => {
       const [name, container] = await made;
@@ -137,13 +140,16 @@ class DockerCluster {
     });
     for (const one of starting) void this.#made(one);
     await started;
-    const [{ dashboard }, address, url] = await Promise.all([
+    const [{ dashboard }, address, url, hub] = await Promise.all([
       listening,
       this.#published(scheduler, schedulerPort),
       this.#published(scheduler, dashboardPort),
+      this.#published(scheduler, relayPort),
     ]);
     await Promise.all(starting);
     const security = certificates.client;
+    const [host = '', port] = hub.split(':');
+    this.#relay = new Relay({ host, port: Number(port), security });
     const client = new SchedulerClient(`tls://${address}`, { security, timeoutMs: callTimeoutMs });
     this.#client = client;
     const { packages, python } = await client.versions({ signal });
@@ -178,6 +184,10 @@ class DockerCluster {
         await this.#workers?.remove([name]);
         this.#tell({ from, to: this.#planned, why: 'retired', worker: name });
       },
+      reach: async (port) => {
+        this.#relay?.allow(port);
+        this.#workers?.relay(port);
+      },
       close: () => this.close(),
     };
   }
@@ -193,6 +203,7 @@ class DockerCluster {
     this.#output.end();
     this.#adapting?.abort();
     this.#client?.close();
+    this.#relay?.close();
     // What is being created now is known only when the engine has answered.
     await Promise.allSettled([...this.#making]);
     const known = [this.#scheduler?.remove(), this.#workers?.remove(this.#workers.plan)];

@@ -4,7 +4,7 @@ import type { NodeCertificates } from '../certificateMaker.ts';
 import { memberFolder } from './members.ts';
 
 /** The helpers that a member needs; those of the host and of runs stay here. */
-const modules = ['__init__', 'belongings', 'member', 'warm_workers'];
+const modules = ['__init__', 'belongings', 'member', 'relay', 'warm_workers'];
 
 /**
  * What is put into each container before it starts, as one tar: certificates go as files, never as environment.

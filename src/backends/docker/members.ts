@@ -5,6 +5,8 @@ import type { DockerExecutor } from '../../core/dockerExecutor.ts';
 export const memberFolder = '/flow-clusters';
 export const schedulerPort = 8786;
 export const dashboardPort = 8787;
+/** Of the relay's hub (`flow_clusters/relay.py`). */
+export const relayPort = 8788;
 /** The scheduler's name in the cluster's own network. */
 const schedulerHost = 'scheduler';
 /** What a member's lines for us begin with (`flow_clusters/member.py`). */
@@ -24,6 +26,11 @@ export type MemberLine =
       readonly message: string;
     };
 
+/** What a member is told while it runs: a port of our loopback that its own loopback shall lead to. */
+export interface MemberOrder {
+  readonly relay: number;
+}
+
 /** One cluster's fixed facts. */
 export interface ClusterShape {
   /** Prefix of the names of all that is made for it, and the name of its network. */
@@ -35,7 +42,7 @@ export interface ClusterShape {
   readonly threads: number;
   /** Bytes that a worker and its container may use; undefined: no limit. */
   readonly memoryBytes: number | undefined;
-  /** The cluster ends when whoever holds its scheduler's stdin has gone; otherwise after that many idle seconds. */
+  /** Its containers end when whoever holds their stdin has gone; otherwise all end after that many idle seconds. */
   readonly held: boolean;
   readonly idleTimeoutSeconds: number | undefined;
   /** What the image starts by itself, and whether our command can follow it. */
@@ -43,18 +50,18 @@ export interface ClusterShape {
 }
 
 export function schedulerSpec(shape: ClusterShape): ContainerCreateOptions {
-  const { id, held, idleTimeoutSeconds } = shape;
+  const { id, idleTimeoutSeconds } = shape;
   const options = idleTimeoutSeconds === undefined ? {} : { idle_timeout: idleTimeoutSeconds };
+  const ports = [schedulerPort, dashboardPort, relayPort];
   const loopback = [{ HostIp: '127.0.0.1', HostPort: '' }];
-  const spec = common(shape, 'scheduler', { role: 'scheduler', held, options });
+  const spec = common(shape, 'scheduler', { role: 'scheduler', options });
   return {
     ...spec,
     name: `${id}-scheduler`,
-    ...(held && { OpenStdin: true, StdinOnce: true, AttachStdin: true }),
-    ExposedPorts: { [`${schedulerPort}/tcp`]: {}, [`${dashboardPort}/tcp`]: {} },
+    ExposedPorts: Object.fromEntries(ports.map((port) => [`${port}/tcp`, {}])),
     HostConfig: {
       ...spec.HostConfig,
-      PortBindings: { [`${schedulerPort}/tcp`]: loopback, [`${dashboardPort}/tcp`]: loopback },
+      PortBindings: Object.fromEntries(ports.map((port) => [`${port}/tcp`, loopback])),
     },
     NetworkingConfig: { EndpointsConfig: { [id]: { Aliases: [schedulerHost] } } },
   };
@@ -91,7 +98,7 @@ export function workerSpec(shape: ClusterShape, names: readonly string[]): Conta
 }
 
 function common(shape: ClusterShape, role: string, order: object): ContainerCreateOptions {
-  const { id, executor, labels, env, entrypoint } = shape;
+  const { id, executor, labels, env, entrypoint, held } = shape;
   const HostConfig: HostConfig = {
     AutoRemove: true,
     NetworkMode: id,
@@ -103,9 +110,13 @@ function common(shape: ClusterShape, role: string, order: object): ContainerCrea
     Image: executor.image,
     // One that sets up an environment is kept; one that is an interpreter or a shell would take our command as its own.
     ...(ownsCommand(entrypoint) && { Entrypoint: '' }),
-    Cmd: ['python3', `${memberFolder}/cluster_member.py`, JSON.stringify(order)],
+    Cmd: ['python3', `${memberFolder}/cluster_member.py`, JSON.stringify({ ...order, held })],
     Env: ['PYTHONUNBUFFERED=1', ...pairs(env)],
     Labels: { ...labels, [label.role]: role },
+    // Orders come by it; a container that is held ends when whoever started it has gone.
+    OpenStdin: true,
+    StdinOnce: held,
+    AttachStdin: true,
     AttachStdout: true,
     AttachStderr: true,
     HostConfig,

@@ -1,7 +1,7 @@
 """A scheduler or some workers in a container: stock Dask, in one process that has imported it once.
 
-Its order is one JSON text, `{"role": "scheduler" | "worker", …}` (`src/backends/docker/members.ts`); certificates lie in
-`folder`. Lines for the extension are JSON on stdout, behind a mark; all else is the user's.
+Its order is one JSON text, `{"role": "scheduler" | "worker", …}` (`src/backends/docker/members.ts`); certificates lie
+in `folder`. Lines for the extension are JSON on stdout, behind a mark; all else is the user's.
 """
 
 import asyncio
@@ -10,8 +10,11 @@ import os
 import sys
 import threading
 
+from . import relay
+
 MARK = "\x1eflow-clusters "
 SCHEDULER_PORT, DASHBOARD_PORT = 8786, 8787
+CLOSE_SECONDS = 3
 
 
 def main(text, folder):
@@ -46,15 +49,18 @@ def _security(folder):
     return Security(tls_ca_file=os.path.join(folder, "ca.pem"), require_encryption=True, **both)
 
 
-def _while_held(on_end):
-    """Calls `on_end()` when stdin ends: whoever holds it has gone."""
+def _hear(order, on_line, on_end):
+    """Calls `on_line(message)` for each line of JSON on stdin; where that is held, `on_end()` when its holder has gone."""
+    loop = asyncio.get_running_loop()
 
     def read():
-        while os.read(0, 4096):
-            pass
-        on_end()
+        with os.fdopen(0, "rb", closefd=False) as lines:
+            for line in lines:
+                asyncio.run_coroutine_threadsafe(on_line(json.loads(line)), loop)
+        if order.get("held"):
+            loop.call_soon_threadsafe(lambda: asyncio.ensure_future(on_end()))
 
-    threading.Thread(target=read, daemon=True, name="flow-clusters-held").start()
+    threading.Thread(target=read, daemon=True, name="flow-clusters-control").start()
 
 
 async def _scheduler(order, folder):
@@ -71,18 +77,22 @@ async def _scheduler(order, folder):
         **options,
     )
     await scheduler
-    if order.get("held"):
-        loop = asyncio.get_running_loop()
-        _while_held(lambda: loop.call_soon_threadsafe(lambda: asyncio.ensure_future(_close(scheduler))))
+    hub = relay.Hub()
+    await hub.listen(folder)
+
+    async def ignore(message):
+        pass
+
+    _hear(order, ignore, lambda: _close(scheduler))
     dashboard = "dashboard" in getattr(scheduler, "services", {}) and "bokeh" in sys.modules
     _say(event="listening", dashboard=dashboard, distributed=distributed.__version__)
     await scheduler.finished()
     return 0
 
 
-async def _close(scheduler):
+async def _close(*servers):
     try:
-        await asyncio.wait_for(scheduler.close(), 3)
+        await asyncio.wait_for(asyncio.gather(*(server.close() for server in servers)), CLOSE_SECONDS)
     finally:
         os._exit(0)
 
@@ -108,10 +118,22 @@ async def _workers(order, folder):
 
     security = _security(folder)
     nannies = [
-        Nanny(order["scheduler"], name=name, security=security, protocol="tls://", local_directory=order["directory"],
-              **(order.get("options") or {}))
+        Nanny(
+            order["scheduler"],
+            name=name,
+            security=security,
+            protocol="tls://",
+            local_directory=order["directory"],
+            **(order.get("options") or {}),
+        )
         for name in order["names"]
     ]
+    host = order["scheduler"].partition("://")[2].rpartition(":")[0]
+
+    async def hear(message):
+        await relay.offer(message["relay"], host, folder)
+
+    _hear(order, hear, lambda: _close(*nannies))
     await asyncio.gather(*(_start(nanny) for nanny in nannies))
     await asyncio.gather(*(nanny.finished() for nanny in nannies))
     return 0
@@ -119,4 +141,3 @@ async def _workers(order, folder):
 
 async def _start(nanny):
     await nanny
-
