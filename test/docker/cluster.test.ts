@@ -8,7 +8,14 @@ import type { DockerExecutor } from '../../src/core/dockerExecutor.ts';
 import { UserError } from '../../src/core/errors.ts';
 import type { ScalingNews } from '../../src/core/scaling.ts';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
-import { dockerBackend, dockerExecutor, leftovers, testEngine } from '../support/docker.ts';
+import {
+  dockerBackend,
+  dockerExecutor,
+  leftovers,
+  ownLabel,
+  removeTestOrphans,
+  testEngine,
+} from '../support/docker.ts';
 
 describe('a cluster in Docker', function () {
   this.timeout(60_000);
