@@ -81,6 +81,9 @@ async function cpuDuring(waiting: Promise<unknown>): Promise<number> {
   return (user + system) / 1000 / (performance.now() - began);
 }
 
+/** `FLOW_CLUSTERS_HANG=60` for a minute. */
+const hangSeconds = Number(process.env.FLOW_CLUSTERS_HANG ?? 12);
+
 describe('an attached cluster', function () {
   this.timeout(120_000);
   const stops: (() => unknown)[] = [];
@@ -132,17 +135,18 @@ describe('an attached cluster', function () {
     });
   }
 
-  it('is lost while it hangs (12 s here), and nothing piles up meanwhile', async () => {
+  it(`is lost while it hangs (for ${hangSeconds} s), and nothing piles up meanwhile`, async function () {
+    this.timeout((hangSeconds + 60) * 1000);
     const bed = await start();
     const { proxy, address } = await between(bed);
     const window = attach(bed, address);
     await window.reads(running);
     const [id, before] = [window.schedulerId, proxy.count];
     bed.signal('SIGSTOP');
-    const cpu = await cpuDuring(sleep(12_000));
+    const cpu = await cpuDuring(sleep(hangSeconds * 1000));
     assert.match(window.row, /^lost since .*(No answer within 5 s|did not greet within 4 s)/);
     assert.ok(cpu < 0.25, `${Math.round(cpu * 100)} % of a core`);
-    assert.ok(proxy.count - before <= 3, `${proxy.count - before} connections were tried`);
+    assert.ok(proxy.count - before <= hangSeconds / 4, `${proxy.count - before} connections were tried`);
     bed.signal('SIGCONT');
     await window.reads(running);
     assert.equal(window.schedulerId, id, 'it is the same one still');
