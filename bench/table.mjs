@@ -161,7 +161,21 @@ async function existing() {
   return `${machine.cores} cores, load ${machine.load}.\n\n${table(head, lines)}`;
 }
 
-const tables = { runs, existing, identity, attach, manyWorkers, preflight, lens, activation };
+async function docker() {
+  const { machine, workers, aimRatio, aimTearDownSeconds, ratio, connected, tornDown, peakMiB } =
+    await result('docker');
+  const fast = `${ratio} (${verdict(ratio <= aimRatio)}, aim ${aimRatio})`;
+  const gone = `${verdict(tornDown.ours.median <= aimTearDownSeconds)}, aim ${aimTearDownSeconds} s`;
+  const lines = [
+    row(`${workers} workers connected, s`, seconds(connected.ours), seconds(connected.plain), fast),
+    row('nothing left, s', seconds(tornDown.ours), seconds(tornDown.plain), gone),
+    row('peak of a worker, MiB', seconds(peakMiB.ours), seconds(peakMiB.plain), ''),
+  ];
+  const head = ['until', 'ours, TLS', 'plain `docker run`', 'ratio'];
+  return `${machine.cores} cores, load ${machine.load}, ${connected.ours.n} rounds.\n\n${table(head, lines)}`;
+}
+
+const tables = { runs, existing, docker, identity, attach, manyWorkers, preflight, lens, activation };
 const wanted = process.argv.slice(2);
 let text = await readFile(here('README.md'), 'utf8');
 for (const [name, make] of Object.entries(tables)) {

@@ -81,6 +81,7 @@ class DockerCluster {
   #workers: DockerWorkers | undefined;
   #client: SchedulerClient | undefined;
   #relay: Relay | undefined;
+  readonly #relayed = new Set<number>();
   #adapting: AbortController | undefined;
   #limits: AdaptLimits | undefined;
   #closing: Promise<void> | undefined;
@@ -125,17 +126,20 @@ class DockerCluster {
     });
     this.#workers = workers;
     const names = workers.grow(size.workers);
-    // All at once: workers wait for the scheduler by themselves, and Python's imports are the longest part.
+    // All at once: workers wait for the scheduler by themselves, and Python's imports are the longest part. Only the
+    // network is the scheduler's, which has to run before they start.
     const creating = names.map(async (name) => [name, await workers.create(name)] as const);
     for (const one of creating) void this.#made(one);
     const scheduler = await this.#made(MemberContainer.create(engine, schedulerSpec(shape), files, signal));
     this.#scheduler = scheduler;
+    if (this.#executor.network) await scheduler.join(engine, this.#executor.network);
     const listening = this.#listening(scheduler);
     listening.catch(() => undefined); // it is awaited after others that may fail first
     const started = this.#made(scheduler.start());
     stage('starting scheduler and workers');
     const starting = creating.map(async (made) => {
       const [name, container] = await made;
+      await started;
       if (container) await workers.start(name, container);
     });
     for (const one of starting) void this.#made(one);
@@ -186,7 +190,9 @@ class DockerCluster {
       },
       reach: async (port) => {
         this.#relay?.allow(port);
-        this.#workers?.relay(port);
+        // Workers have the scheduler's network, and so its loopback.
+        if (!this.#relayed.has(port)) this.#scheduler?.tell({ relay: port });
+        this.#relayed.add(port);
       },
       close: () => this.close(),
     };

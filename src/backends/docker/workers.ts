@@ -25,7 +25,6 @@ export class DockerWorkers {
   readonly #wanted = new Map<string, MemberContainer | undefined>();
   /** Of each name: when it ended unasked, lately. */
   readonly #deaths = new Map<string, number[]>();
-  readonly #relayed = new Set<number>();
   #next = 0;
 
   constructor(options: WorkersOptions) {
@@ -59,14 +58,12 @@ export class DockerWorkers {
     }
     container.onPrint = onPrint;
     this.#wanted.set(name, container);
-    if (shape.executor.network) await container.join(engine, shape.executor.network);
     return container;
   }
 
   /** Starts it and sees to it from then on. */
   async start(name: string, container: MemberContainer): Promise<void> {
     await container.start();
-    for (const port of this.#relayed) container.tell({ relay: port });
     this.watch(name, container);
   }
 
@@ -76,13 +73,6 @@ export class DockerWorkers {
     const number = Number(name);
     if (Number.isInteger(number)) this.#next = Math.max(this.#next, number + 1);
     void container.ended.then((end) => this.#ended(name, container, end));
-  }
-
-  /** Has a port of the loopback of each lead to the same one of ours. */
-  relay(port: number): void {
-    if (this.#relayed.has(port)) return;
-    this.#relayed.add(port);
-    for (const container of this.#wanted.values()) container?.tell({ relay: port });
   }
 
   /** As many as `workers`; new ones are started, none is ended. */

@@ -50,7 +50,7 @@ def _security(folder):
 
 
 def _hear(order, on_line, on_end):
-    """Calls `on_line(message)` for each line of JSON on stdin; where that is held, `on_end()` when its holder has gone."""
+    """Calls `on_line(message)` for each line of JSON on stdin; if that is held, `on_end()` when its holder has gone."""
     loop = asyncio.get_running_loop()
 
     def read():
@@ -80,10 +80,10 @@ async def _scheduler(order, folder):
     hub = relay.Hub()
     await hub.listen(folder)
 
-    async def ignore(message):
-        pass
+    async def hear(message):
+        await hub.offer(message["relay"])
 
-    _hear(order, ignore, lambda: _close(scheduler))
+    _hear(order, hear, lambda: _close(scheduler))
     dashboard = "dashboard" in getattr(scheduler, "services", {}) and "bokeh" in sys.modules
     _say(event="listening", dashboard=dashboard, distributed=distributed.__version__)
     await scheduler.finished()
@@ -128,12 +128,7 @@ async def _workers(order, folder):
         )
         for name in order["names"]
     ]
-    host = order["scheduler"].partition("://")[2].rpartition(":")[0]
-
-    async def hear(message):
-        await relay.offer(message["relay"], host, folder)
-
-    _hear(order, hear, lambda: _close(*nannies))
+    _hear(order, None, lambda: _close(*nannies))
     await asyncio.gather(*(_start(nanny) for nanny in nannies))
     await asyncio.gather(*(nanny.finished() for nanny in nannies))
     return 0

@@ -1,9 +1,9 @@
 """From the loopback of each worker's container to one port on the loopback of the machine that the editor runs on.
 
 An API server that listens there, and nowhere else, is reached from containers without opening it to a network. The hub
-is in the scheduler's container. The extension connects to it and waits; a worker connects and is joined with one of
-these connections, through which the extension passes it on. All of it is TLS with the cluster's own certificates.
-`src/backends/relay.ts` is the extension's side.
+is in the scheduler's container, whose loopback the workers share. The extension connects to it, by TLS with the
+cluster's own certificates, and waits; what connects to the port here is joined with one of these connections, through
+which the extension passes it on. `src/backends/relay.ts` is the extension's side.
 """
 
 import asyncio
@@ -17,10 +17,9 @@ PROVIDER_SECONDS = 10
 CHUNK = 65536
 
 
-def _context(purpose, folder):
-    context = ssl.create_default_context(purpose, cafile=os.path.join(folder, "ca.pem"))
+def _context(folder):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=os.path.join(folder, "ca.pem"))
     context.load_cert_chain(os.path.join(folder, "node.pem"))
-    context.check_hostname = False  # as Dask has it: who has a certificate of this authority is one of the cluster
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -29,22 +28,32 @@ class Hub:
     def __init__(self):
         self._idle = collections.deque()
         self._wanted = collections.deque()
+        self._offers = []
 
     async def listen(self, folder):
-        context = _context(ssl.Purpose.CLIENT_AUTH, folder)
-        self._server = await asyncio.start_server(self._greet, "0.0.0.0", PORT, ssl=context)
+        self._server = await asyncio.start_server(self._greet, "0.0.0.0", PORT, ssl=_context(folder))
 
     async def _greet(self, reader, writer):
         try:
-            line = await asyncio.wait_for(reader.readline(), GREETING_SECONDS)
-            if line == b"provider\n":
+            if await asyncio.wait_for(reader.readline(), GREETING_SECONDS) == b"provider\n":
                 self._provide((reader, writer))
                 return
-            provider = await asyncio.wait_for(self._provider(), PROVIDER_SECONDS)
-            provider[1].write(line)
-            await join((reader, writer), provider)
         except (OSError, asyncio.TimeoutError, ValueError):
-            writer.close()  # whoever asked sees a connection that ends, as from a server that is not there
+            pass
+        writer.close()
+
+    async def offer(self, port):
+        """Listens on the loopback here for what is meant for `port` of the editor's machine."""
+
+        async def connected(reader, writer):
+            try:
+                provider = await asyncio.wait_for(self._provider(), PROVIDER_SECONDS)
+                provider[1].write(b"%d\n" % port)
+                await join((reader, writer), provider)
+            except (OSError, asyncio.TimeoutError):
+                writer.close()  # whoever asked sees a connection that ends, as from a server that is not there
+
+        self._offers.append(await asyncio.start_server(connected, "127.0.0.1", port))
 
     def _provide(self, provider):
         while self._wanted:
@@ -62,21 +71,6 @@ class Hub:
         waiting = asyncio.get_running_loop().create_future()
         self._wanted.append(waiting)
         return await waiting
-
-
-async def offer(port, host, folder):
-    """Listens on this container's loopback for what is meant for `port` of the editor's machine."""
-    context = _context(ssl.Purpose.SERVER_AUTH, folder)
-
-    async def connected(reader, writer):
-        try:
-            hub = await asyncio.open_connection(host, PORT, ssl=context)
-            hub[1].write(b"%d\n" % port)
-            await join((reader, writer), hub)
-        except OSError:
-            writer.close()
-
-    return await asyncio.start_server(connected, "127.0.0.1", port)
 
 
 async def join(one, other):
