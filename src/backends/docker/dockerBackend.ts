@@ -109,13 +109,13 @@ class DockerCluster {
     const engine = this.#engine;
     const signal = this.#life.signal;
     const { makeCertificates } = await import('../certificateMaker.ts');
-    const [image, { NCPU = 1 }, certificates] = await Promise.all([
+    const [image, cores, certificates] = await Promise.all([
       ensureImage(engine, this.#executor, { signal, stage }),
-      engine.info() as Promise<{ NCPU?: number }>,
+      this.#cores(),
       makeCertificates(this.#id),
       this.#made(this.#createNetwork()),
     ]);
-    const size = sizeOf(this.#executor, NCPU);
+    const size = sizeOf(this.#executor, cores);
     const shape = this.#shape(size.threads, image.entrypoint);
     const files = await memberFiles(this.#options.pythonFolder, certificates.members);
     stage('creating containers');
@@ -223,6 +223,14 @@ class DockerCluster {
     const done = () => void this.#making.delete(promise);
     promise.then(done, done);
     return promise;
+  }
+
+  /** Of the engine's machine, if the size of the cluster depends on it: the question takes a tenth of a second. */
+  async #cores(): Promise<number> {
+    const { n_workers, threads_per_worker } = this.#executor;
+    if (n_workers !== undefined && threads_per_worker !== undefined) return 1;
+    const { NCPU } = (await this.#engine.info()) as { NCPU?: number };
+    return NCPU ?? 1;
   }
 
   async #createNetwork(): Promise<void> {

@@ -5,6 +5,7 @@ in `folder`. Lines for the extension are JSON on stdout, behind a mark; all else
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -19,11 +20,14 @@ CLOSE_SECONDS = 3
 
 def main(text, folder):
     order = json.loads(text)
+    gc.disable()  # nothing that is imported goes again: looking for it takes a tenth of the start
     try:
         import distributed  # noqa: F401
     except ImportError as error:
         _say(event="failed", reason="import", package=error.name or "distributed", message=str(error))
         return 1
+    gc.freeze()  # and what workers are forked from stays shared
+    gc.enable()
     run = {"scheduler": _scheduler, "worker": _workers}[order["role"]]
     if order["role"] == "worker":
         _fork_workers(order)
