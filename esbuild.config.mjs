@@ -27,6 +27,18 @@ const lazyBundles = {
   },
 };
 
+/**
+ * dockerode can reach an engine by `ssh2`, which has native parts; we do not use that.
+ * @type {esbuild.Plugin}
+ */
+const withoutSsh = {
+  name: 'without-ssh',
+  setup(build) {
+    build.onResolve({ filter: /^ssh2$/ }, () => ({ path: 'ssh2', namespace: 'empty' }));
+    build.onLoad({ filter: /.*/, namespace: 'empty' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
 /** @type {esbuild.BuildOptions} */
 const common = {
   absWorkingDir: root,
@@ -56,7 +68,7 @@ const shipped = {
   outdir: 'dist',
   minify: production,
   sourcemap: !production,
-  plugins: [lazyBundles],
+  plugins: [lazyBundles, withoutSsh],
 };
 
 /** @type {esbuild.BuildOptions} */

@@ -11,7 +11,7 @@ const modules = ['__init__', 'belongings', 'member', 'relay', 'warm_workers'];
  * @param folder of our Python helpers
  */
 export async function memberFiles(folder: string, certificates: NodeCertificates): Promise<Buffer> {
-  const { pack } = await import('tar-stream');
+  const { pack } = await import('./dockerode.ts');
   const tar = pack();
   const put = (name: string, text: string | Buffer) =>
     tar.entry({ name: `${memberFolder.slice(1)}/${name}` }, text);

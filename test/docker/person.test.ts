@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { dockerExecutor, testEngine } from '../support/docker.ts';
+import { PersonBed } from '../support/person.ts';
+
+describe('a person with an executor in Docker', function () {
+  this.timeout(120_000);
+  let bed: PersonBed;
+
+  before(async function () {
+    this.timeout(300_000);
+    const executor = await dockerExecutor('prefect3');
+    bed = await PersonBed.start({
+      'flowClusters.executors': [executor],
+      'flowClusters.defaultExecutor': executor.name,
+    });
+  });
+  after(() => bed.close());
+
+  it('runs a flow by one click on its lens, and nothing is left of it', async () => {
+    const workbench = await bed.open({ file: 'etl.py' });
+    await workbench.widenSidebar(420);
+    try {
+      await workbench.lens('Run with docker').first().click();
+      await workbench.row('Clusters', /^docker for etl.*running · 2 workers/).waitFor({ timeout: 60_000 });
+      await workbench.row('Runs', /^transform, [1-9]\d*\/18/).waitFor({ timeout: 60_000 });
+      await workbench.screenshot('run in Docker');
+      await workbench.row('Runs', /^etl.*completed/).waitFor({ timeout: 60_000 });
+      await workbench.row('Clusters', /^docker/).waitFor({ state: 'detached' });
+      const filters = { label: ['flow-clusters/name=docker'] };
+      assert.deepEqual(await testEngine().listContainers({ all: true, filters }), []);
+    } catch (error) {
+      await workbench.screenshot('failed run in Docker');
+      console.log((await bed.logs()).slice(-3000));
+      throw error;
+    } finally {
+      await workbench.close();
+    }
+  });
+});
