@@ -56,8 +56,8 @@ describe('executors in the settings', () => {
     const wrong: [unknown, string][] = [
       [{ kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
       [{ name: '', kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
-      [{ name: 'a' }, 'a: kind must be "local", "existing" or "localDask"'],
-      [{ name: 'a', kind: 'docker' }, 'a: kind must be "local", "existing" or "localDask"'],
+      [{ name: 'a' }, 'a: kind must be "local", "docker", "existing" or "localDask"'],
+      [{ name: 'a', kind: 'k8s' }, 'a: kind must be "local", "docker", "existing" or "localDask"'],
       [{ name: 'a', kind: 'local', n_workers: '2' }, 'a: n_workers must be a whole number from 1 to 4096'],
       [{ name: 'a', kind: 'local', n_workers: 1.5 }, 'a: n_workers must be a whole number from 1 to 4096'],
       [
@@ -128,7 +128,7 @@ describe('executors in the settings', () => {
       'prod: address must be the address of a scheduler, such as "tcp://10.0.0.5:8786"',
     ]);
     assert.deepEqual(problemsOf([{ name: 'a', kind: 'cloud' }]), [
-      'a: kind must be "local", "existing" or "localDask"',
+      'a: kind must be "local", "docker", "existing" or "localDask"',
     ]);
   });
 

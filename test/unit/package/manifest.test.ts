@@ -130,10 +130,23 @@ describe('package.json', () => {
       memory_limit: 'auto',
       scheduler_port: 0,
     };
+    const docker = {
+      ...{
+        name: 'd',
+        kind: 'docker',
+        image: 'etl',
+        n_workers: 1,
+        threads_per_worker: 1,
+        memory_limit: '1GiB',
+      },
+      ...{ adapt_kwargs: {}, cpus: 1, env: {}, volumes: ['a:/b'], network: 'db', resources: { GPU: 1 } },
+      ...{ worker_options: {}, gpus: 1, pull: 'never', docker_context: 'dev', docker_host: 'unix:///a.sock' },
+      idle_timeout: 60,
+    };
     const security = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
     const existing = { name: 'b', kind: 'existing', address: 'tls://10.0.0.5:8786', security };
     const localDask = { name: 'c', kind: 'localDask', scheduler: 'threads', num_workers: 2 };
-    const all = [local, existing, localDask];
+    const all = [local, docker, existing, localDask];
     assert.deepEqual(
       items.oneOf.map(({ properties }) => Object.keys(properties).sort()),
       all.map((executor) => Object.keys(executor).sort()),
