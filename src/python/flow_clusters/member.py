@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import sys
 import threading
 
@@ -53,17 +54,25 @@ def _security(folder):
     return Security(tls_ca_file=os.path.join(folder, "ca.pem"), require_encryption=True, **both)
 
 
-def _hear(order, on_line, on_end):
-    """Calls `on_line(message)` for each line of JSON on stdin; if that is held, `on_end()` when its holder has gone."""
+def _hear(order, servers, on_order=None):
+    """Calls `on_order(message)` for each line of JSON on stdin.
+
+    Closes the servers when the engine stops this container and, if stdin is held, when its holder has gone.
+    """
     loop = asyncio.get_running_loop()
+
+    def end():
+        end.task = asyncio.ensure_future(_close(servers))
 
     def read():
         with os.fdopen(0, "rb", closefd=False) as lines:
             for line in lines:
-                asyncio.run_coroutine_threadsafe(on_line(json.loads(line)), loop)
+                if on_order:
+                    asyncio.run_coroutine_threadsafe(on_order(json.loads(line)), loop)
         if order.get("held"):
-            loop.call_soon_threadsafe(lambda: asyncio.ensure_future(on_end()))
+            loop.call_soon_threadsafe(end)
 
+    loop.add_signal_handler(signal.SIGTERM, end)  # the first process of a container ignores it otherwise
     threading.Thread(target=read, daemon=True, name="flow-clusters-control").start()
 
 
@@ -87,14 +96,14 @@ async def _scheduler(order, folder):
     async def hear(message):
         await hub.offer(message["relay"])
 
-    _hear(order, hear, lambda: _close(scheduler))
+    _hear(order, [scheduler], hear)
     dashboard = "dashboard" in getattr(scheduler, "services", {}) and "bokeh" in sys.modules
     _say(event="listening", dashboard=dashboard, distributed=distributed.__version__)
     await scheduler.finished()
     return 0
 
 
-async def _close(*servers):
+async def _close(servers):
     try:
         await asyncio.wait_for(asyncio.gather(*(server.close() for server in servers)), CLOSE_SECONDS)
     finally:
@@ -132,7 +141,7 @@ async def _workers(order, folder):
         )
         for name in order["names"]
     ]
-    _hear(order, None, lambda: _close(*nannies))
+    _hear(order, nannies)
     await asyncio.gather(*(_start(nanny) for nanny in nannies))
     await asyncio.gather(*(nanny.finished() for nanny in nannies))
     return 0
