@@ -20,6 +20,14 @@ export interface WorkerNews {
   readonly message: string;
 }
 
+/** By what a later window takes up a cluster that outlives the one that started it. */
+export interface Keepsake {
+  /** Unique among all of its kind. */
+  readonly id: string;
+  /** All that it takes, keys included: to be kept where secrets are. */
+  readonly secret: string;
+}
+
 /** A cluster that runs can use: one that a back end runs for us, or somebody else's. */
 export interface ClusterHandle {
   /** Scheduler address, as clients outside the cluster reach it. */
@@ -52,6 +60,10 @@ export interface ClusterHandle {
    * machine's, or that is not ours to change.
    */
   reach?(port: number): Promise<void>;
+  /** As it stands now. Absent, as the next one: it ends with its window. */
+  keepsake?(): Keepsake;
+  /** Lets go of it without ending it: another window may take it up. */
+  leave?(): void;
   /**
    * Ends it and resolves when nothing of it is left. `force` kills at once; otherwise workers may say goodbye.
    * Closing twice is harmless.
@@ -88,4 +100,9 @@ export interface BackendContext {
 /** A kind of place where clusters can live. A start that fails or is aborted removes what it made. */
 export interface Backend<E extends Executor = Executor> {
   start(executor: E, context: BackendContext): Promise<ClusterHandle>;
+  /**
+   * Takes up a cluster that another window has started or left. Undefined if it is gone, and then nothing of it is left;
+   * rejects if that can't be told now. Absent: all end with their window.
+   */
+  adopt?(keepsake: Keepsake, context: BackendContext): Promise<ClusterHandle | undefined>;
 }

@@ -64,6 +64,8 @@ export interface Cluster {
   readonly lifetime: Lifetime;
   readonly ownership: Ownership;
   readonly state: ClusterState;
+  /** A static one that stays when its window closes ends by itself after so many idle seconds. */
+  readonly idleSeconds?: number;
   /** The run that a temporary cluster is for. */
   readonly runId?: string;
   /** Of a discovered one. */

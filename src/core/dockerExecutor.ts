@@ -36,6 +36,11 @@ export interface DockerExecutor {
   readonly idle_timeout?: number | undefined;
 }
 
+const hourSeconds = 3600;
+
+/** How many seconds a static cluster idles before it ends by itself. */
+export const idleSeconds = ({ idle_timeout }: DockerExecutor): number => idle_timeout ?? hourSeconds;
+
 const text = z.string().check(z.minLength(1));
 /** `source:target[:options]`; a source may be a Windows path. */
 const volume = z.string().check(z.regex(/^([A-Za-z]:[\\/][^:]*|[^:]+):\/[^:]*(:[a-z,]+)?$/));

@@ -6,6 +6,14 @@ export function formatDuration(durationMs: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${two(m)}:${two(s)}`;
 }
 
+/** `45 s`, `10 min`, `1 h`, `1.5 h`, `2 d`: a length of time that is a rule, or an age. */
+export function formatSpan(seconds: number): string {
+  const round = (value: number) => String(Math.round(value * 10) / 10);
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${round(seconds / 60)} min`;
+  return seconds < 48 * 3600 ? `${round(seconds / 3600)} h` : `${round(seconds / 86_400)} d`;
+}
+
 /** `412 MiB`, `4 GiB`, `1.5 GiB`: binary units, as Dask shows them. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

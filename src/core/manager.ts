@@ -1,5 +1,6 @@
-import type { Backend, ClusterHandle, Inheritance, WorkerNews } from './backend.ts';
+import type { Backend, BackendContext, ClusterHandle, Inheritance, Keepsake, WorkerNews } from './backend.ts';
 import { type Cluster, dashboardUrl, isLive, type Lifetime, type Origin } from './cluster.ts';
+import { idleSeconds } from './dockerExecutor.ts';
 import type { Disposable } from './emitter.ts';
 import { UserError } from './errors.ts';
 import type { Executor } from './executor.ts';
@@ -33,6 +34,15 @@ export interface StartOptions {
   readonly inherit?: Inheritance;
 }
 
+export interface AdoptOptions {
+  readonly name: string;
+  /** What it was made from. */
+  readonly executor: Executor;
+  readonly backend: Backend;
+  readonly keepsake: Keepsake;
+  readonly inherit?: Inheritance;
+}
+
 export interface AttachOptions {
   readonly name: string;
   /** As Dask writes it, `tcp://10.0.0.5:8786`. */
@@ -49,7 +59,12 @@ const foundIntervalMs = 5_000;
 
 interface Entry {
   /** Of clusters that are ours. */
-  readonly start?: { readonly abort: AbortController; readonly started: Promise<ClusterHandle> };
+  readonly start?: {
+    readonly abort: AbortController;
+    readonly started: Promise<ClusterHandle | undefined>;
+    /** It was there before, and stays when this window closes, whatever has become of taking it up. */
+    readonly adopts?: boolean;
+  };
   handle?: ClusterHandle;
   watcher?: Disposable;
   stopping?: Promise<void>;
@@ -60,6 +75,8 @@ export class ClusterManager {
   readonly #options: ManagerOptions;
   readonly #entries = new Map<string, Entry>();
   #count = 0;
+  /** This window closes: what outlives it is let go. */
+  #closing = false;
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -70,34 +87,11 @@ export class ClusterManager {
    * that the row shows. A temporary cluster whose start failed leaves no row: its run tells.
    */
   start(options: StartOptions): { readonly id: string; readonly started: Promise<ClusterHandle> } {
-    const { store, log } = this.#options;
-    const id = this.#newId();
-    const cluster: Cluster = {
-      id,
-      name: options.name,
-      executor: options.executor.name,
-      lifetime: options.lifetime,
-      ownership: 'owned',
-      state: { kind: 'starting', sinceMs: Date.now(), stage: 'starting' },
-      ...(options.runId && { runId: options.runId }),
-    };
-    store.dispatch({ type: 'cluster.added', cluster });
+    const { log } = this.#options;
+    const id = this.#addOwned(options, 'starting');
     const abort = new AbortController();
     const started = options.backend
-      .start(options.executor, {
-        clusterId: id,
-        lifetime: options.lifetime,
-        signal: abort.signal,
-        inherit: options.inherit ?? {},
-        stage: (stage) => {
-          const state = this.#cluster(id)?.state;
-          if (state?.kind === 'starting') {
-            store.dispatch({ type: 'cluster.state', id, state: { ...state, stage } });
-          }
-        },
-        worker: (news) => this.#onWorker(id, news),
-        scaling: (news) => this.#onScaling(id, news),
-      })
+      .start(options.executor, this.#context(id, options, abort.signal))
       .then(
         (handle) => this.#running(id, handle),
         (error: unknown) => {
@@ -114,6 +108,75 @@ export class ClusterManager {
     started.catch(() => undefined);
     this.#entries.set(id, { start: { abort, started } });
     return { id, started };
+  }
+
+  /**
+   * Takes up a static cluster that another window has started or left. Its row is there at once; `found` resolves when it
+   * answers, or with undefined when it is gone, and its row with it. Rejects with the reason that the row shows.
+   */
+  adopt(options: AdoptOptions): { readonly id: string; readonly found: Promise<ClusterHandle | undefined> } {
+    const { log } = this.#options;
+    const { name, keepsake } = options;
+    const { adopt } = options.backend;
+    if (!adopt) throw new Error(`clusters of ${options.executor.kind} end with their window`);
+    const lifetime = 'static';
+    const id = this.#addOwned({ ...options, lifetime }, 'looking for it');
+    const abort = new AbortController();
+    const found = adopt
+      .call(options.backend, keepsake, this.#context(id, { ...options, lifetime }, abort.signal))
+      .then(
+        (handle) => {
+          if (handle) return this.#running(id, handle, { adopted: true });
+          this.#ended(id);
+          return undefined;
+        },
+        (error: unknown) => {
+          if (abort.signal.aborted) {
+            this.#ended(id);
+            throw cancelled(error);
+          }
+          log.warn(`cluster ${name}: ${toFailure(error).message}`);
+          this.#failed(id, toFailure(error));
+          throw error;
+        },
+      );
+    found.catch(() => undefined);
+    this.#entries.set(id, { start: { abort, started: found, adopts: true } });
+    return { id, found };
+  }
+
+  #addOwned(
+    { name, executor, lifetime, runId }: Omit<StartOptions, 'backend' | 'inherit'>,
+    stage: string,
+  ): string {
+    const id = this.#newId();
+    const cluster: Cluster = {
+      ...{ id, name, lifetime, executor: executor.name, ownership: 'owned' },
+      state: { kind: 'starting', sinceMs: Date.now(), stage },
+      ...(runId && { runId }),
+      ...(lifetime === 'static' && executor.kind === 'docker' && { idleSeconds: idleSeconds(executor) }),
+    };
+    this.#options.store.dispatch({ type: 'cluster.added', cluster });
+    return id;
+  }
+
+  #context(
+    id: string,
+    { lifetime, inherit = {} }: Pick<StartOptions, 'lifetime' | 'inherit'>,
+    signal: AbortSignal,
+  ): BackendContext {
+    const { store } = this.#options;
+    return {
+      ...{ clusterId: id, lifetime, signal, inherit },
+      stage: (stage) => {
+        const state = this.#cluster(id)?.state;
+        if (state?.kind === 'starting') {
+          store.dispatch({ type: 'cluster.state', id, state: { ...state, stage } });
+        }
+      },
+      worker: (news) => this.#onWorker(id, news),
+      scaling: (news) => this.#onScaling(id, news),
+    };
   }
 
   /**
@@ -233,10 +296,26 @@ export class ClusterManager {
     if (cluster && !isLive(cluster)) this.#forget(id);
   }
 
-  /** Forced end of everything that is ours; what is not ours is let go. */
+  /** Forced end of everything that ends with this window; what outlives it, and what is not ours, is let go. */
   async dispose(): Promise<void> {
-    for (const id of [...this.#entries.keys()]) this.detach(id);
+    this.#closing = true;
+    for (const id of [...this.#entries.keys()]) {
+      this.detach(id);
+      this.#leave(id);
+    }
     await Promise.allSettled([...this.#entries.keys()].map((id) => this.stop(id, { force: true })));
+  }
+
+  #leave(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry || entry.stopping) return;
+    if (entry.handle?.leave) {
+      entry.handle.leave();
+      this.#ended(id);
+    } else if (entry.start?.adopts && !entry.handle) {
+      entry.start.abort.abort();
+      this.#ended(id);
+    }
   }
 
   #newId(): string {
@@ -248,11 +327,16 @@ export class ClusterManager {
     return this.#options.store.snapshot.clusters.get(id);
   }
 
-  async #running(id: string, handle: ClusterHandle): Promise<ClusterHandle> {
+  async #running(
+    id: string,
+    handle: ClusterHandle,
+    { adopted = false } = {},
+  ): Promise<ClusterHandle> {
     const entry = this.#entries.get(id);
     if (!entry || this.#cluster(id)?.state.kind !== 'starting') {
       // Stopped while it started: what came up late goes away again.
-      await handle.close({ force: true });
+      if (adopted && this.#closing) handle.leave?.();
+      else await handle.close({ force: true });
       throw cancelled();
     }
     entry.handle = handle;

@@ -1,6 +1,6 @@
 import { type Cluster, incidentText, isLive } from './cluster.ts';
 import { describeExecutor, plural } from './executor.ts';
-import { formatBytes, formatClock, formatDuration } from './format.ts';
+import { formatBytes, formatClock, formatDuration, formatSpan } from './format.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
 import { type Advice, type Drain, limitsText, scaleEventText } from './scaling.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
@@ -98,8 +98,11 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
   };
 }
 
-function ownershipText({ ownership, lifetime, origin }: Cluster): string {
-  if (ownership === 'owned') return lifetime === 'static' ? 'static' : '';
+function ownershipText({ ownership, lifetime, origin, idleSeconds }: Cluster): string {
+  if (ownership === 'owned') {
+    if (lifetime !== 'static') return '';
+    return idleSeconds === undefined ? 'static' : `static · idles out after ${formatSpan(idleSeconds)}`;
+  }
   if (!origin) return ownership;
   return `${ownership} (pid ${origin.pid}, since ${formatClock(origin.sinceMs)})`;
 }

@@ -4,6 +4,7 @@ import { imageOf } from '../../scripts/lib/docker.mjs';
 import { DockerBackend } from '../../src/backends/docker/dockerBackend.ts';
 import { removeOrphans } from '../../src/backends/docker/removal.ts';
 import type { DockerExecutor } from '../../src/core/dockerExecutor.ts';
+import { MemoryLog } from './host.ts';
 
 /** The tests' own engine, started by the stage `docker` or by `scripts/docker-bed.mjs`. */
 export function testEngine(): Docker {
@@ -15,10 +16,12 @@ export function testEngine(): Docker {
 /** What is ours at the engine, whoever else tests there: labels of this process, and of those that it starts. */
 const owner = process.env.FLOW_CLUSTERS_TEST_OWNER ?? `test-${process.pid}`;
 process.env.FLOW_CLUSTERS_TEST_OWNER = owner;
+export const testOwner = owner;
 export const ownLabel = `flow-clusters/owner=${owner}`;
 
 export function dockerBackend(): DockerBackend {
   return new DockerBackend({
+    log: new MemoryLog(),
     pythonFolder: fileURLToPath(new URL('../../src/python', import.meta.url)),
     owner: { machine: owner, pid: process.pid },
   });
@@ -36,7 +39,7 @@ export async function dockerExecutor(
 }
 
 /** What processes of these tests have left that are gone. */
-export const removeTestOrphans = (engine: Docker) => removeOrphans(engine, owner);
+export const removeTestOrphans = (engine: Docker) => removeOrphans(engine, { machine: owner });
 
 /** What there is of these tests: names of containers, in whatever state, and of networks. */
 export async function leftovers(engine: Docker): Promise<string[]> {

@@ -74,8 +74,11 @@ export class MemberContainer {
 
   /** Takes up one that runs already. */
   async adopt({ tail }: { readonly tail: number }): Promise<void> {
-    const logs = { follow: true, stdout: true, stderr: true, tail } as const;
-    this.#hear((await this.#container.logs(logs)) as unknown as NodeJS.ReadWriteStream);
+    const logs = { follow: false, stdout: true, stderr: true, tail } as const;
+    const before = textOf(await this.#container.logs(logs));
+    for (const line of before.split('\n').slice(0, -1)) this.#take(line);
+    const ways = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
+    this.#hear(await this.#container.attach(ways));
     const exit = this.#container.wait({ condition: 'not-running' }) as Promise<{ StatusCode: number }>;
     exit.then(
       ({ StatusCode }) => this.#over(StatusCode),
@@ -103,6 +106,18 @@ export class MemberContainer {
 
   async join(engine: Docker, network: string): Promise<void> {
     await engine.getNetwork(network).connect({ Container: this.id });
+  }
+
+  /** The files under a folder of it, as a tar whose names begin with the folder's. */
+  async files(path: string): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of await this.#container.getArchive({ path })) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks);
+  }
+
+  /** Hears no more of it, and lets it go on. */
+  leave(): void {
+    this.#stream?.destroy();
   }
 
   /** Kills and removes it; resolves when nothing of it is left. */
@@ -137,6 +152,19 @@ export class MemberContainer {
   #over(exitCode: number): void {
     this.#end.resolve({ exitCode, lastLines: this.#lines });
   }
+}
+
+const frameHeader = 8;
+
+/** What engines give of a log at once: frames of a header, whose second half is the length, and text. */
+function textOf(log: Buffer): string {
+  const texts = [];
+  for (let at = 0; at + frameHeader <= log.length; ) {
+    const end = at + frameHeader + log.readUInt32BE(at + frameHeader / 2);
+    texts.push(log.subarray(at + frameHeader, end));
+    at = end;
+  }
+  return Buffer.concat(texts).toString('utf8');
 }
 
 /** Kills and removes a container; resolves when it is gone, also if it was already. */

@@ -3,30 +3,42 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 
-import type { Backend, BackendContext, ClusterExit, ClusterHandle, Inheritance } from '../../core/backend.ts';
-import { type DockerExecutor, sizeOf } from '../../core/dockerExecutor.ts';
+import type {
+  Backend,
+  BackendContext,
+  ClusterExit,
+  ClusterHandle,
+  Inheritance,
+  Keepsake,
+} from '../../core/backend.ts';
+import { type DockerExecutor, idleSeconds, sizeOf } from '../../core/dockerExecutor.ts';
 import { UserError } from '../../core/errors.ts';
 import { memoryOf } from '../../core/executor.ts';
+import { within } from '../../core/limit.ts';
+import type { Logger } from '../../core/log.ts';
 import type { AdaptLimits, ScaleStep } from '../../core/scaling.ts';
 import type { Security } from '../../core/security.ts';
 import { SchedulerClient } from '../../dask/scheduler.ts';
+import { Lead } from '../../host/lead.ts';
+import { startOf } from '../../host/windowLife.ts';
 import { adapt } from '../adaptive.ts';
 import { Relay } from '../relay.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
-import { type EnginePlace, findEngine, isLocal, openEngine } from './engine.ts';
-import { endText, MemberFailure, startError } from './failures.ts';
+import { type EngineChoice, type EnginePlace, findEngine, isLocal, openEngine } from './engine.ts';
+import { endText, isOutOfNetworks, MemberFailure, startError } from './failures.ts';
 import { memberFiles } from './files.ts';
 import { ensureImage } from './image.ts';
 import {
   type ClusterShape,
   dashboardPort,
   label,
+  memberFolder,
   type MemberLine,
   relayPort,
   schedulerPort,
   schedulerSpec,
 } from './members.ts';
-import { removeCluster } from './removal.ts';
+import { findLeftovers, type Leftover, removeCluster, removeOrphans } from './removal.ts';
 import { DockerWorkers } from './workers.ts';
 
 export interface DockerBackendOptions {
@@ -34,16 +46,43 @@ export interface DockerBackendOptions {
   readonly pythonFolder: string;
   /** Who starts it: becomes labels. */
   readonly owner: { readonly machine: string; readonly pid: number };
+  readonly log: Logger;
+  /** Docker is used in this installation from now on. */
+  onUse?(): void;
+}
+
+/** What an engine has of clusters without a window. */
+export interface Leftovers {
+  readonly place: EnginePlace;
+  readonly leftovers: readonly Leftover[];
+}
+
+/** What a window keeps of a static cluster for later ones. */
+interface Kept {
+  /** Of the engine: what is its default may change. */
+  readonly host: string;
+  readonly executor: DockerExecutor;
+  readonly threads: number;
+  readonly entrypoint: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly dashboard: boolean;
+  readonly security: Security;
+  /** Absent: a fixed number. */
+  readonly limits?: AdaptLimits;
 }
 
 /** From the start of its container. */
 const listenTimeoutMs = 60_000;
 const callTimeoutMs = 120_000;
-const hourSeconds = 3600;
+/** For an engine to remove all of a cluster; containers take a second. */
+const removeTimeoutMs = 30_000;
+const printedBefore = 200;
+const leadLookMs = 5_000;
 
 /** Clusters in containers of a Docker engine: a network, a scheduler and a container for each worker. */
 export class DockerBackend implements Backend<DockerExecutor> {
   readonly #options: DockerBackendOptions;
+  readonly #books: Books = { held: new Set(), givenUp: new Set() };
 
   constructor(options: DockerBackendOptions) {
     this.#options = options;
@@ -55,24 +94,156 @@ export class DockerBackend implements Backend<DockerExecutor> {
     stage('connecting to Docker');
     const place = await findEngine(executor);
     const engine = await openEngine(place, signal);
-    const cluster = new DockerCluster(engine, place, executor, context, this.#options);
+    this.#options.onUse?.();
+    const sweep = this.#sweep(engine, place);
+    sweep.catch(() => undefined); // it is told in the log
+    const id = `flow-clusters-${randomBytes(4).toString('hex')}`;
+    const means = { ...{ engine, place, executor, context, sweep, id }, books: this.#books };
+    const cluster = new DockerCluster({ ...means, ...this.#options });
     try {
       return await cluster.start();
     } catch (error) {
-      await cluster.close();
+      await cluster.close().catch((left: Error) => {
+        this.#options.log.warn(`${left.message}: what is left is removed at the next start`);
+      });
       signal.throwIfAborted();
       throw startError(error, executor, place);
     }
   }
+
+  /** Takes up a static cluster that an earlier window, or another one, has started. */
+  async adopt({ id, secret }: Keepsake, context: BackendContext): Promise<ClusterHandle | undefined> {
+    const { signal } = context;
+    const kept = JSON.parse(secret) as Kept;
+    const { executor } = kept;
+    const now = await findEngine(executor);
+    const place = now.host === kept.host ? now : { host: kept.host, by: 'an earlier window' };
+    const engine = await openEngine(place, signal);
+    const means = { ...{ engine, place, executor, context, id }, books: this.#books };
+    const cluster = new DockerCluster({ ...means, ...this.#options, sweep: Promise.resolve() });
+    try {
+      return await cluster.adopt(kept);
+    } catch (error) {
+      cluster.leave();
+      signal.throwIfAborted();
+      throw startError(error, executor, place);
+    }
+  }
+
+  /**
+   * What windows that are gone have left at the engines of some executors, each engine once. One that does not answer is
+   * told with the reason.
+   */
+  async leftovers(
+    choices: readonly EngineChoice[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly found: readonly Leftovers[]; readonly unreachable: readonly UserError[] }> {
+    const places = new Map<string, EnginePlace>();
+    const unreachable: UserError[] = [];
+    const note = (error: unknown) => {
+      signal?.throwIfAborted();
+      if (!(error instanceof UserError)) throw error;
+      unreachable.push(error);
+    };
+    for (const choice of choices) {
+      await findEngine(choice).then((place) => places.set(place.host, place), note);
+    }
+    const looks = [...places.values()].map(async (place) => {
+      try {
+        const engine = await openEngine(place, signal);
+        const looking = findLeftovers(engine, this.#owners);
+        return [{ place, leftovers: await within(looking, removeTimeoutMs, () => slow(place)) }];
+      } catch (error) {
+        note(error);
+        return [];
+      }
+    });
+    return { found: (await Promise.all(looks)).flat(), unreachable };
+  }
+
+  /** Removes one of {@link leftovers}. */
+  async removeLeftover(place: EnginePlace, { cluster }: Leftover, signal?: AbortSignal): Promise<void> {
+    const engine = await openEngine(place, signal);
+    await within(removeCluster(engine, cluster), removeTimeoutMs, () => slow(place));
+    await new Lead(cluster).forget();
+    this.#books.givenUp.delete(cluster);
+  }
+
+  /** Removes what windows that are gone have left at the engines of some executors; never rejects. */
+  async sweep(choices: readonly EngineChoice[]): Promise<void> {
+    const { found } = await this.leftovers(choices).catch((error: Error) => {
+      this.#options.log.warn(`leftovers in Docker were not looked for: ${error.message}`);
+      return { found: [] };
+    });
+    for (const { place } of found) {
+      await openEngine(place).then(
+        (engine) => this.#sweep(engine, place).catch(() => undefined), // it is told in the log
+        () => undefined, // it has gone since: the next start or window looks again
+      );
+    }
+  }
+
+  async #sweep(engine: Docker, place: EnginePlace): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const sweeping = removeOrphans(engine, this.#owners);
+      for (const { cluster, name, containers } of await within(sweeping, removeTimeoutMs, () =>
+        slow(place),
+      )) {
+        this.#books.givenUp.delete(cluster);
+        await new Lead(cluster).forget();
+        log.info(`removed what was left of ${name} (${cluster}, containers: ${containers})`);
+      }
+    } catch (error) {
+      log.warn(`leftovers at ${place.host} were not removed: ${(error as Error).message}`);
+      throw error;
+    }
+  }
+
+  get #owners() {
+    return { machine: this.#options.owner.machine, ...this.#books };
+  }
 }
 
+/** What this window knows of its own clusters, by the label. */
+interface Books {
+  /** They are used here. */
+  readonly held: Set<string>;
+  /** Their end failed: something may be left of them. */
+  readonly givenUp: Set<string>;
+}
+
+interface Means extends DockerBackendOptions {
+  readonly id: string;
+  readonly engine: Docker;
+  readonly place: EnginePlace;
+  readonly executor: DockerExecutor;
+  readonly context: BackendContext;
+  readonly books: Books;
+  /** Settles when what dead windows have left is removed. */
+  readonly sweep: Promise<void>;
+}
+
+const slow = ({ host }: EnginePlace) =>
+  new UserError(
+    'timeout',
+    `The Docker engine at ${host} did not do its part within ${removeTimeoutMs / 1000} s`,
+    { hint: 'Look whether it still works; what is left is removed at the next start.' },
+  );
+
 class DockerCluster {
-  readonly #id = `flow-clusters-${randomBytes(4).toString('hex')}`;
+  readonly #id: string;
   readonly #engine: Docker;
   readonly #place: EnginePlace;
   readonly #executor: DockerExecutor;
   readonly #context: BackendContext;
-  readonly #options: DockerBackendOptions;
+  readonly #means: Means;
+  /** Of several windows that use it. */
+  readonly #lead: Lead;
+  /** Of this window, as a label. */
+  #windowStarted = '';
+  /** For later windows, if it is static; its size is added. */
+  #kept: Omit<Kept, 'limits'> | undefined;
   /** Ends what goes on while it lives: adaptive scaling, restarts. */
   readonly #life = new AbortController();
   readonly #exit = Promise.withResolvers<ClusterExit>();
@@ -88,18 +259,16 @@ class DockerCluster {
   /** Created or about to be; a close waits for them. */
   readonly #making = new Set<Promise<unknown>>();
 
-  constructor(
-    engine: Docker,
-    place: EnginePlace,
-    executor: DockerExecutor,
-    context: BackendContext,
-    options: DockerBackendOptions,
-  ) {
+  constructor(means: Means) {
+    const { id, engine, place, executor, context } = means;
+    this.#id = id;
+    this.#lead = new Lead(id);
     this.#engine = engine;
     this.#place = place;
     this.#executor = executor;
     this.#context = context;
-    this.#options = options;
+    this.#means = means;
+    means.books.held.add(id);
     this.#output = new Output(context.inherit.output);
     context.signal.addEventListener('abort', () => this.#life.abort(context.signal.reason), { once: true });
   }
@@ -109,6 +278,8 @@ class DockerCluster {
     const engine = this.#engine;
     const signal = this.#life.signal;
     const { makeCertificates } = await import('../certificateMaker.ts');
+    this.#windowStarted = (await startOf(process.pid)) ?? '';
+    if (this.#isStatic) await this.#lead.take();
     const [image, cores, certificates] = await Promise.all([
       ensureImage(engine, this.#executor, { signal, stage }),
       this.#cores(),
@@ -117,14 +288,9 @@ class DockerCluster {
     ]);
     const size = sizeOf(this.#executor, cores);
     const shape = this.#shape(size.threads, image.entrypoint);
-    const files = await memberFiles(this.#options.pythonFolder, certificates.members);
+    const files = await memberFiles(this.#means.pythonFolder, certificates.members);
     stage('creating containers');
-    const workers = new DockerWorkers({
-      ...{ engine, shape, files, signal },
-      onPrint: (text) => this.#output.write(text),
-      onNews: (news) => this.#context.worker(news),
-    });
-    this.#workers = workers;
+    const workers = this.#makeWorkers(shape, files);
     const names = workers.grow(size.workers);
     // All at once: workers wait for the scheduler by themselves, and Python's imports are the longest part. Only the
     // network is the scheduler's, which has to run before they start.
@@ -144,27 +310,88 @@ class DockerCluster {
     });
     for (const one of starting) void this.#made(one);
     await started;
-    const [{ dashboard }, address, url, hub] = await Promise.all([
-      listening,
+    const { dashboard } = await listening;
+    await Promise.all(starting);
+    const { env } = shape;
+    const { threads } = size;
+    const limits = this.#executor.adapt_kwargs;
+    const kept = {
+      ...{ host: this.#place.host, executor: this.#executor, threads, env, dashboard },
+      ...{ entrypoint: image.entrypoint, security: certificates.client },
+    };
+    return this.#join(scheduler, { ...kept, ...(limits && { limits }) }, size.workers);
+  }
+
+  /** Takes up one that runs already; undefined if it does not, and then nothing of it is left. */
+  async adopt(kept: Kept): Promise<ClusterHandle | undefined> {
+    const engine = this.#engine;
+    this.#windowStarted = (await startOf(process.pid)) ?? '';
+    const filters = {
+      label: [`${label.cluster}=${this.#id}`, `${label.role}=scheduler`],
+      status: ['running', 'paused'],
+    };
+    const [found] = await within(engine.listContainers({ filters }), callTimeoutMs, () => slow(this.#place));
+    if (!found) {
+      await this.close();
+      return undefined;
+    }
+    const scheduler = new MemberContainer(engine.getContainer(found.Id), found.Names[0]?.slice(1) ?? found.Id);
+    this.#scheduler = scheduler;
+    scheduler.onPrint = (text) => this.#output.write(text);
+    await scheduler.adopt({ tail: printedBefore });
+    // Theirs are not kept: who may ask the engine may read them anyway.
+    const files = await scheduler.files(memberFolder);
+    const workers = this.#makeWorkers(this.#shape(kept.threads, kept.entrypoint, kept.env), files);
+    const here = await workers.takeUp();
+    // With another window that has it, that one sees to it.
+    await this.#lead.isMine();
+    return this.#join(scheduler, kept, here);
+  }
+
+  /** What comes once its members run. */
+  async #join(scheduler: MemberContainer, kept: Kept, workers: number): Promise<ClusterHandle> {
+    const { security, dashboard, limits } = kept;
+    const [address, url, hub] = await Promise.all([
       this.#published(scheduler, schedulerPort),
       this.#published(scheduler, dashboardPort),
       this.#published(scheduler, relayPort),
     ]);
-    await Promise.all(starting);
-    const security = certificates.client;
     const [host = '', port] = hub.split(':');
     this.#relay = new Relay({ host, port: Number(port), security });
     const client = new SchedulerClient(`tls://${address}`, { security, timeoutMs: callTimeoutMs });
     this.#client = client;
-    const { packages, python } = await client.versions({ signal });
+    const { packages, python } = await client.versions({ signal: this.#life.signal });
     void scheduler.ended.then((end) => this.#schedulerEnded(end));
-    if (this.#executor.adapt_kwargs) this.#adapt(this.#executor.adapt_kwargs);
+    if (this.#isStatic) this.#kept = kept;
+    if (limits) void this.#adaptAsLead(limits);
     return this.#handle({
       ...{ address: `tls://${address}`, security },
       dashboard: dashboard ? `http://${url}/status` : null,
-      workers: this.#limits ? Math.min(size.workers, this.#limits.minimum ?? 0) : size.workers,
+      workers: limits ? Math.min(workers, limits.minimum ?? 0) : workers,
       versions: { ...packages, python },
     });
+  }
+
+  #makeWorkers(shape: ClusterShape, files: Buffer): DockerWorkers {
+    const workers = new DockerWorkers({
+      ...{ engine: this.#engine, shape, files, signal: this.#life.signal },
+      onPrint: (text) => this.#output.write(text),
+      onNews: (news) => this.#context.worker(news),
+      leads: async () => !this.#isStatic || (await this.#lead.isMine()),
+    });
+    this.#workers = workers;
+    return workers;
+  }
+
+  get #isStatic(): boolean {
+    return this.#context.lifetime === 'static';
+  }
+
+  /** Before this window changes it: the others follow, and what they have changed is known here. */
+  async #takeLead(): Promise<void> {
+    if (!this.#isStatic) return;
+    await this.#lead.take();
+    await this.#workers?.takeUp();
   }
 
   #handle(facts: {
@@ -179,11 +406,13 @@ class DockerCluster {
       finished: this.#exit.promise,
       scale: (workers) => this.#scale(workers),
       adapt: async (limits) => {
+        await this.#takeLead();
         const now = this.#planned;
         this.#adapt(limits);
         this.#tell({ from: now, to: now, why: 'asked' });
       },
       drop: async (name) => {
+        await this.#takeLead();
         const from = this.#planned;
         await this.#workers?.remove([name]);
         this.#tell({ from, to: this.#planned, why: 'retired', worker: name });
@@ -195,26 +424,58 @@ class DockerCluster {
         this.#relayed.add(port);
       },
       close: () => this.close(),
+      ...(this.#kept && { keepsake: () => this.#keepsake(), leave: () => this.leave() }),
     };
   }
 
-  /** Ends and removes everything; resolves when nothing is left. Also while it starts, and twice. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+  #keepsake(): Keepsake {
+    const limits = this.#limits;
+    const kept = { ...this.#kept, ...{ limits } };
+    return { id: this.#id, secret: JSON.stringify(kept) };
   }
 
-  async #close(): Promise<void> {
+  /** Lets it go on without this window. */
+  leave(): void {
+    this.#quit();
+    this.#scheduler?.leave();
+    this.#workers?.leave();
+    this.#means.books.held.delete(this.#id);
+    // It is over for this window.
+    this.#closing ??= Promise.resolve();
+  }
+
+  #quit(): void {
     this.#life.abort();
     this.#output.end();
     this.#adapting?.abort();
     this.#client?.close();
     this.#relay?.close();
+  }
+
+  /** Ends and removes everything; resolves when nothing is left. Also while it starts, and twice. */
+  close(): Promise<void> {
+    this.#closing ??= within(this.#close(), removeTimeoutMs, () => slow(this.#place)).then(
+      () => void this.#means.books.held.delete(this.#id),
+      (error: unknown) => {
+        const { held, givenUp } = this.#means.books;
+        held.delete(this.#id);
+        givenUp.add(this.#id);
+        throw error;
+      },
+    );
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#quit();
+    // Other windows hear from the note that this is no accident.
+    if (this.#isStatic) await this.#lead.take();
     // What is being created now is known only when the engine has answered.
     await Promise.allSettled([...this.#making]);
     const known = [this.#scheduler?.remove(), this.#workers?.remove(this.#workers.plan)];
     await Promise.allSettled(known);
     await removeCluster(this.#engine, this.#id);
+    if (this.#isStatic) await this.#lead.forget();
     this.#exit.resolve({ how: 'closed' });
   }
 
@@ -235,29 +496,42 @@ class DockerCluster {
 
   async #createNetwork(): Promise<void> {
     const network = { Name: this.#id, Driver: 'bridge', Labels: this.#labels, CheckDuplicate: true };
-    await this.#engine.createNetwork(network);
+    try {
+      await this.#engine.createNetwork(network);
+    } catch (error) {
+      if (!isOutOfNetworks(error)) throw error;
+      // Those of dead windows may be all that is missing.
+      await this.#means.sweep.catch(() => undefined);
+      this.#life.signal.throwIfAborted();
+      await this.#engine.createNetwork(network);
+    }
   }
 
   get #labels(): Readonly<Record<string, string>> {
-    const { owner } = this.#options;
+    const { owner } = this.#means;
     return {
       [label.cluster]: this.#id,
       [label.name]: this.#executor.name,
       [label.owner]: owner.machine,
       [label.window]: String(owner.pid),
+      ...(this.#windowStarted && { [label.windowStarted]: this.#windowStarted }),
       [label.lifetime]: this.#context.lifetime,
       [label.created]: new Date().toISOString(),
     };
   }
 
-  #shape(threads: number, entrypoint: readonly string[]): ClusterShape {
+  #shape(
+    threads: number,
+    entrypoint: readonly string[],
+    env = this.#context.inherit.env ?? {},
+  ): ClusterShape {
     const executor = this.#executor;
     const held = this.#context.lifetime === 'temporary';
     return {
       ...{ id: this.#id, executor, labels: this.#labels, threads, entrypoint, held },
-      env: this.#context.inherit.env ?? {},
+      env,
       memoryBytes: memoryOf(executor.memory_limit),
-      idleTimeoutSeconds: held ? undefined : (executor.idle_timeout ?? hourSeconds),
+      idleTimeoutSeconds: held ? undefined : idleSeconds(executor),
     };
   }
 
@@ -300,6 +574,7 @@ class DockerCluster {
   }
 
   async #scale(workers: number): Promise<void> {
+    await this.#takeLead();
     this.#adapting?.abort();
     this.#limits = undefined;
     const from = this.#planned;
@@ -330,6 +605,29 @@ class DockerCluster {
     );
   }
 
+  /** As soon as no other window sees to it. */
+  async #adaptAsLead(limits: AdaptLimits): Promise<void> {
+    if (this.#isStatic) {
+      this.#limits = limits;
+      const waiting = new AbortController();
+      this.#adapting = waiting;
+      const signal = AbortSignal.any([this.#life.signal, waiting.signal]);
+      while (!(await this.#lead.isMine())) {
+        await sleep(leadLookMs, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+      if (signal.aborted) return;
+    }
+    this.#adapt(limits);
+  }
+
+  /** Whether this window still sees to it; another has taken it over by changing it, and adapts it or not. */
+  async #mayAdapt(): Promise<boolean> {
+    if (!this.#isStatic || (await this.#lead.isMine())) return true;
+    this.#adapting?.abort();
+    return false;
+  }
+
   #adapt(limits: AdaptLimits): void {
     const client = this.#client;
     const workers = this.#workers;
@@ -343,8 +641,11 @@ class DockerCluster {
         get plan() {
           return workers.plan;
         },
-        scaleUp: (count) => workers.scaleUp(count),
+        scaleUp: async (count) => {
+          if (await this.#mayAdapt()) await workers.scaleUp(count);
+        },
         scaleDown: async (names) => {
+          if (!(await this.#mayAdapt())) return;
           const { workers: here } = await client.identity();
           const addresses = here.filter(({ name }) => names.includes(name)).map(({ address }) => address);
           const { kept } = await client.retireWorkers(addresses);
@@ -364,10 +665,24 @@ class DockerCluster {
 
   async #schedulerEnded(end: ContainerEnd): Promise<void> {
     if (this.#closing !== undefined) return;
+    if (this.#isStatic && (end.exitCode === 0 || !(await this.#lead.isMine()))) {
+      // It has idled out, or another window has stopped it.
+      await this.#closeUnasked();
+      return;
+    }
     const message = `The scheduler's container ended: ${endText(end)}`;
     const detail = end.lastLines.join('\n');
     this.#exit.resolve({ how: 'died', message, ...(detail && { detail }) });
-    await this.close();
+    await this.#closeUnasked();
+  }
+
+  async #closeUnasked(): Promise<void> {
+    try {
+      await this.close();
+    } catch (error) {
+      // The engine may have gone with it.
+      this.#means.log.warn(`${(error as Error).message}: what is left is removed at the next start`);
+    }
   }
 }
 

@@ -30,6 +30,11 @@ export function endText({ exitCode, lastLines }: ContainerEnd): string {
 
 const openSettings = { kind: 'open-settings', key: 'flowClusters.executors' } as const;
 
+const outOfNetworks = /address pools? have been fully subnetted|non-overlapping IPv4 address pool/i;
+
+/** Whether an engine has refused to make a network for want of addresses. */
+export const isOutOfNetworks = (error: unknown): boolean => outOfNetworks.test(reasonOf(error));
+
 /** What is known of the answers of engines, by their text: they have no codes. */
 const known: readonly {
   readonly pattern: RegExp;
@@ -37,7 +42,7 @@ const known: readonly {
   readonly hint: string;
 }[] = [
   {
-    pattern: /address pools? have been fully subnetted|non-overlapping IPv4 address pool/i,
+    pattern: outOfNetworks,
     message: () => 'The Docker engine has no network left to give',
     hint: 'Remove those that nobody uses, “docker network prune”, or widen default-address-pools of the engine.',
   },

@@ -139,6 +139,7 @@ export const label = {
   name: 'flow-clusters/name',
   owner: 'flow-clusters/owner',
   window: 'flow-clusters/window',
+  windowStarted: 'flow-clusters/window-started',
   lifetime: 'flow-clusters/lifetime',
   created: 'flow-clusters/created',
   role: 'flow-clusters/role',

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 
-import { isAlive } from '../../host/directories.ts';
+import { isWindowAlive } from '../../host/windowLife.ts';
 import { removeContainer } from './container.ts';
 import { label } from './members.ts';
 
@@ -13,58 +13,89 @@ export async function removeCluster(engine: Docker, cluster: string): Promise<vo
   await Promise.all(networks.map(({ Id }) => removeNetwork(engine, Id)));
 }
 
-/** A cluster that an engine still has something of. */
+/** A cluster that an engine still has something of, and no window. */
 export interface Leftover {
   readonly cluster: string;
   /** Name of the executor that it was made from. */
   readonly name: string;
   readonly lifetime: string;
+  /** Milliseconds since the epoch; undefined if its labels do not tell. */
+  readonly createdMs: number | undefined;
   readonly containers: number;
+  /** How many of its containers run. */
+  readonly running: number;
+  /** Nobody can want it any more. A static cluster that runs is kept: it may be taken up, and idles out by itself. */
+  readonly safe: boolean;
 }
 
-/**
- * What windows of this machine have left at an engine that are gone now. A static cluster that still runs is none: it
- * stays till it is stopped or idles out.
- * @param machine as in the labels of what we make
- */
-export async function findOrphans(engine: Docker, machine: string): Promise<Leftover[]> {
-  const filters = { label: [`${label.owner}=${machine}`] };
+export interface Owners {
+  /** As in the labels of what we make; of other machines and users nothing is looked at. */
+  readonly machine: string;
+  /** Clusters that this window uses, whoever made them. */
+  readonly held?: ReadonlySet<string>;
+  /** Clusters that this window made and has given up, although it lives. */
+  readonly givenUp?: ReadonlySet<string>;
+}
+
+/** What windows of this machine and user have left at an engine that are gone now. */
+export async function findLeftovers(engine: Docker, owners: Owners): Promise<Leftover[]> {
+  const filters = { label: [`${label.owner}=${owners.machine}`] };
   const [containers, networks] = await Promise.all([
     engine.listContainers({ all: true, filters }),
     engine.listNetworks({ filters }),
   ]);
-  const found = new Map<string, Leftover>();
-  for (const { Labels = {} } of networks) note(found, Labels, 0);
-  for (const { Labels } of containers) note(found, Labels, 1);
-  const running = new Set(
-    containers
-      .filter(({ State, Labels }) => State === 'running' && Labels[label.role] === 'scheduler')
-      .map(({ Labels }) => Labels[label.cluster]),
+  const parts = [
+    ...networks.map(({ Labels = {} }) => ({ labels: Labels, state: undefined })),
+    ...containers.map(({ Labels, State }) => ({ labels: Labels, state: State })),
+  ];
+  const clusters = Map.groupBy(parts, ({ labels }) => labels[label.cluster] ?? '');
+  const found = await Promise.all(
+    [...clusters].map(async ([cluster, its]) => {
+      if (cluster === '' || !(await isLeft(cluster, its, owners))) return [];
+      return [describe(cluster, its)];
+    }),
   );
-  return [...found.values()].filter(
-    ({ cluster, lifetime }) => lifetime !== 'static' || !running.has(cluster),
-  );
+  return found.flat();
 }
 
-function note(
-  found: Map<string, Leftover>,
-  labels: Readonly<Record<string, string>>,
-  containers: number,
-): void {
-  const cluster = labels[label.cluster];
-  if (cluster === undefined || isAlive(Number(labels[label.window]))) return;
-  const before = found.get(cluster);
-  found.set(cluster, {
-    cluster,
+interface Part {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of a container. */
+  readonly state: string | undefined;
+}
+
+async function isLeft(cluster: string, parts: readonly Part[], owners: Owners): Promise<boolean> {
+  if (owners.givenUp?.has(cluster)) return true;
+  if (owners.held?.has(cluster)) return false;
+  const alive = await Promise.all(
+    parts.map(({ labels }) =>
+      isWindowAlive({ pid: Number(labels[label.window]), started: labels[label.windowStarted] || undefined }),
+    ),
+  );
+  return !alive.includes(true);
+}
+
+function describe(cluster: string, parts: readonly Part[]): Leftover {
+  const labels = parts[0]?.labels ?? {};
+  const lifetime = labels[label.lifetime] ?? 'temporary';
+  const running = parts.filter(({ state }) => runs(state));
+  const serves = running.some((one) => one.labels[label.role] === 'scheduler');
+  const createdMs = Date.parse(labels[label.created] ?? '');
+  return {
+    ...{ cluster, lifetime, running: running.length },
     name: labels[label.name] ?? cluster,
-    lifetime: labels[label.lifetime] ?? 'temporary',
-    containers: (before?.containers ?? 0) + containers,
-  });
+    createdMs: Number.isNaN(createdMs) ? undefined : createdMs,
+    containers: parts.filter(({ state }) => state !== undefined).length,
+    safe: !(lifetime === 'static' && serves),
+  };
 }
 
-/** Removes what {@link findOrphans} finds. Returns it. */
-export async function removeOrphans(engine: Docker, machine: string): Promise<Leftover[]> {
-  const orphans = await findOrphans(engine, machine);
+const runs = (state: string | undefined) =>
+  state === 'running' || state === 'paused' || state === 'restarting';
+
+/** Removes the safe ones of what {@link findLeftovers} finds. Returns them. */
+export async function removeOrphans(engine: Docker, owners: Owners): Promise<Leftover[]> {
+  const orphans = (await findLeftovers(engine, owners)).filter(({ safe }) => safe);
   for (const { cluster } of orphans) await removeCluster(engine, cluster);
   return orphans;
 }

@@ -3,7 +3,7 @@ import type Docker from 'dockerode';
 import type { WorkerNews } from '../../core/backend.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
 import { endText } from './failures.ts';
-import { type ClusterShape, workerSpec } from './members.ts';
+import { type ClusterShape, label, workerSpec } from './members.ts';
 
 export interface WorkersOptions {
   readonly engine: Docker;
@@ -12,11 +12,16 @@ export interface WorkersOptions {
   readonly signal: AbortSignal;
   readonly onPrint: (text: string) => void;
   readonly onNews: (news: WorkerNews) => void;
+  /** Whether this window sees to them: of several that use a static cluster, one does. */
+  leads(): Promise<boolean>;
 }
 
 /** A worker that ends so soon so often has a reason that a further start does not mend. */
 const mostRestarts = 3;
 const calmMs = 60_000;
+
+/** Whether an engine says of a container that it has ended meanwhile. */
+const isOver = (error: unknown) => [404, 409].includes((error as { statusCode?: number }).statusCode ?? 0);
 
 /** The workers of one cluster, a container each: as many as are wanted, and again where one ends unasked. */
 export class DockerWorkers {
@@ -75,6 +80,44 @@ export class DockerWorkers {
     void container.ended.then((end) => this.#ended(name, container, end));
   }
 
+  /**
+   * Takes up those that run already and are not known: all of an adopted cluster, or what another window has started.
+   * Those that another has ended are no longer wanted. Resolves with how many there are.
+   */
+  async takeUp(): Promise<number> {
+    const { engine, shape, onPrint } = this.#options;
+    const filters = { label: [`${label.cluster}=${shape.id}`, `${label.role}=worker`] };
+    const listed = await engine.listContainers({ all: true, filters });
+    const here = new Set(listed.map(({ Id }) => Id));
+    for (const [name, container] of this.#wanted) {
+      if (container && !here.has(container.id)) this.#wanted.delete(name);
+    }
+    const known = new Set([...this.#wanted.values()].map((container) => container?.id));
+    await Promise.all(
+      listed
+        .filter(({ Id, State }) => State === 'running' && !known.has(Id))
+        .map(async ({ Id, Names, Labels }) => {
+          const name = Labels[label.workers] ?? Id;
+          const container = new MemberContainer(engine.getContainer(Id), Names[0]?.slice(1) ?? Id);
+          try {
+            await container.adopt({ tail: 0 });
+          } catch (error) {
+            if (isOver(error)) return;
+            throw error;
+          }
+          container.onPrint = onPrint;
+          this.watch(name, container);
+        }),
+    );
+    return this.#wanted.size;
+  }
+
+  /** Hears no more of them, and lets them go on. */
+  leave(): void {
+    for (const container of this.#wanted.values()) container?.leave();
+    this.#wanted.clear();
+  }
+
   /** As many as `workers`; new ones are started, none is ended. */
   async scaleUp(workers: number): Promise<void> {
     await Promise.all(
@@ -98,6 +141,11 @@ export class DockerWorkers {
   async #ended(name: string, container: MemberContainer, end: ContainerEnd): Promise<void> {
     const { signal, onNews } = this.#options;
     if (this.#wanted.get(name) !== container || signal.aborted) return;
+    if (!(await this.#options.leads())) {
+      // Whoever leads has ended it, or starts it again: it is taken up when it matters.
+      this.#wanted.delete(name);
+      return;
+    }
     const deaths = [...(this.#deaths.get(name) ?? []), Date.now()].filter((ms) => ms > Date.now() - calmMs);
     this.#deaths.set(name, deaths);
     const message = `the container of worker ${name} ended: ${endText(end)}`;
