@@ -12,6 +12,7 @@ import { Commands } from './protocol/commands.ts';
 import { Attachments } from './runs/attachments.ts';
 import { RunChannels } from './runs/channel.ts';
 import { ClusterOutputs } from './runs/clusterOutputs.ts';
+import { KeptClusters } from './runs/keptClusters.ts';
 import { Retirements } from './runs/retire.ts';
 import { RunService } from './runs/service.ts';
 import { AttachCommands } from './ui/attachCommands.ts';
@@ -24,6 +25,7 @@ import { followContext } from './ui/context.ts';
 import { Discoverer } from './ui/discovery.ts';
 import { FlowCommands } from './ui/flowCommands.ts';
 import { followHistory } from './ui/history.ts';
+import { LeftoverCommands } from './ui/leftovers.ts';
 import { Lenses } from './ui/lenses.ts';
 import { logFailures, showError } from './ui/messages.ts';
 import { Preflight } from './ui/preflight.ts';
@@ -32,6 +34,7 @@ import { RunCommands } from './ui/runCommands.ts';
 import { ScalingCommands } from './ui/scaling.ts';
 import { followSettings, setDefaultExecutor } from './ui/settings.ts';
 import { createStatusBar } from './ui/statusBar.ts';
+import { whenTrusted } from './ui/trust.ts';
 import { createViews } from './ui/views.ts';
 
 let end: (() => Promise<void>) | undefined;
@@ -65,6 +68,13 @@ export function activate(context: vscode.ExtensionContext): void {
   const docker = new DockerBackend({
     pythonFolder: dist('python'),
     owner: { machine: `${hostname()}/${userInfo().username}`, pid: process.pid },
+    log,
+    onUse: () => leftovers.noteUse(),
+  });
+  const leftovers = new LeftoverCommands({ store, docker, memory: context.globalState, log });
+  const kept = new KeptClusters({
+    ...{ store, manager, log, backend: docker, memory: context.globalState, secrets: context.secrets },
+    adopt: (options) => outputs.adopt(options),
   });
   const flows = new FlowCommands({
     ...{ store, pool, runs, lenses, interpreters, attach, docker, preflight, memory, log },
@@ -104,6 +114,8 @@ export function activate(context: vscode.ExtensionContext): void {
     logs,
     clients,
     discoverer,
+    leftovers,
+    whenTrusted(() => kept.restore()),
     registerCommands(
       {
         [Commands.runFlow]: (ref) => flows.run(ref),
@@ -135,11 +147,13 @@ export function activate(context: vscode.ExtensionContext): void {
           vscode.commands.executeCommand('workbench.action.openSettings', 'flowClusters.executors'),
         [Commands.selectInterpreter]: () => selectInterpreter(),
         [Commands.showOutput]: () => log.show(),
+        [Commands.cleanLeftovers]: () => leftovers.clean(),
         [Commands.restartHost]: () => clusterCommands.restartHost(),
       },
       log,
     ),
   );
+  void leftovers.sweepLater();
   removeOrphanDirectories().then(
     (count) => count > 0 && log.info(`folders removed that dead windows had left: ${count}`),
     (error: unknown) => void showError(error, log),
@@ -147,7 +161,9 @@ export function activate(context: vscode.ExtensionContext): void {
   end = async () => {
     runs.dispose();
     attachments.dispose();
+    const remembered = kept.dispose();
     await manager.dispose();
+    await remembered;
     outputs.dispose();
     channels.dispose();
     await Promise.all([pool.dispose(), lenses.dispose()]);

@@ -36,8 +36,9 @@ export interface StartOptions {
 
 export interface AdoptOptions {
   readonly name: string;
-  /** What it was made from. */
-  readonly executor: Executor;
+  /** Name of the one that it was made from. */
+  readonly executor: string;
+  readonly idleSeconds?: number;
   readonly backend: Backend;
   readonly keepsake: Keepsake;
   readonly inherit?: Inheritance;
@@ -88,22 +89,23 @@ export class ClusterManager {
    */
   start(options: StartOptions): { readonly id: string; readonly started: Promise<ClusterHandle> } {
     const { log } = this.#options;
-    const id = this.#addOwned(options, 'starting');
+    const { name, executor, lifetime, runId } = options;
+    const stays = lifetime === 'static' && executor.kind === 'docker';
+    const facts = { name, lifetime, executor: executor.name, ...(runId !== undefined && { runId }) };
+    const id = this.#addOwned({ ...facts, ...(stays && { idleSeconds: idleSeconds(executor) }) }, 'starting');
     const abort = new AbortController();
-    const started = options.backend
-      .start(options.executor, this.#context(id, options, abort.signal))
-      .then(
-        (handle) => this.#running(id, handle),
-        (error: unknown) => {
-          if (abort.signal.aborted) {
-            this.#ended(id);
-            throw cancelled(error);
-          }
-          log.warn(`cluster ${options.name}: ${toFailure(error).message}`);
-          this.#failed(id, toFailure(error));
-          throw error;
-        },
-      );
+    const started = options.backend.start(options.executor, this.#context(id, options, abort.signal)).then(
+      (handle) => this.#running(id, handle),
+      (error: unknown) => {
+        if (abort.signal.aborted) {
+          this.#ended(id);
+          throw cancelled(error);
+        }
+        log.warn(`cluster ${options.name}: ${toFailure(error).message}`);
+        this.#failed(id, toFailure(error));
+        throw error;
+      },
+    );
     // Whoever needs the handle awaits it; a start nobody waits for must not become an unhandled rejection.
     started.catch(() => undefined);
     this.#entries.set(id, { start: { abort, started } });
@@ -116,45 +118,42 @@ export class ClusterManager {
    */
   adopt(options: AdoptOptions): { readonly id: string; readonly found: Promise<ClusterHandle | undefined> } {
     const { log } = this.#options;
-    const { name, keepsake } = options;
-    const { adopt } = options.backend;
-    if (!adopt) throw new Error(`clusters of ${options.executor.kind} end with their window`);
+    const { name, executor, idleSeconds, backend, keepsake, inherit = {} } = options;
     const lifetime = 'static';
-    const id = this.#addOwned({ ...options, lifetime }, 'looking for it');
+    const facts = { name, executor, lifetime, ...(idleSeconds !== undefined && { idleSeconds }) } as const;
+    const id = this.#addOwned(facts, 'looking for it');
     const abort = new AbortController();
-    const found = adopt
-      .call(options.backend, keepsake, this.#context(id, { ...options, lifetime }, abort.signal))
-      .then(
-        (handle) => {
-          if (handle) return this.#running(id, handle, { adopted: true });
+    const looking = backend.adopt?.(keepsake, this.#context(id, { lifetime, inherit }, abort.signal));
+    const found = (looking ?? Promise.resolve(undefined)).then(
+      (handle) => {
+        if (handle) return this.#running(id, handle, { adopted: true });
+        this.#ended(id);
+        return undefined;
+      },
+      (error: unknown) => {
+        if (abort.signal.aborted) {
           this.#ended(id);
-          return undefined;
-        },
-        (error: unknown) => {
-          if (abort.signal.aborted) {
-            this.#ended(id);
-            throw cancelled(error);
-          }
-          log.warn(`cluster ${name}: ${toFailure(error).message}`);
-          this.#failed(id, toFailure(error));
-          throw error;
-        },
-      );
+          throw cancelled(error);
+        }
+        log.warn(`cluster ${name}: ${toFailure(error).message}`);
+        this.#failed(id, toFailure(error));
+        throw error;
+      },
+    );
     found.catch(() => undefined);
     this.#entries.set(id, { start: { abort, started: found, adopts: true } });
     return { id, found };
   }
 
   #addOwned(
-    { name, executor, lifetime, runId }: Omit<StartOptions, 'backend' | 'inherit'>,
+    facts: Pick<Cluster, 'name' | 'executor' | 'lifetime' | 'runId' | 'idleSeconds'>,
     stage: string,
   ): string {
     const id = this.#newId();
     const cluster: Cluster = {
-      ...{ id, name, lifetime, executor: executor.name, ownership: 'owned' },
+      ...facts,
+      ...{ id, ownership: 'owned' },
       state: { kind: 'starting', sinceMs: Date.now(), stage },
-      ...(runId && { runId }),
-      ...(lifetime === 'static' && executor.kind === 'docker' && { idleSeconds: idleSeconds(executor) }),
     };
     this.#options.store.dispatch({ type: 'cluster.added', cluster });
     return id;
@@ -308,7 +307,7 @@ export class ClusterManager {
 
   #leave(id: string): void {
     const entry = this.#entries.get(id);
-    if (!entry || entry.stopping) return;
+    if (entry?.stopping !== undefined || !entry) return;
     if (entry.handle?.leave) {
       entry.handle.leave();
       this.#ended(id);
@@ -327,11 +326,7 @@ export class ClusterManager {
     return this.#options.store.snapshot.clusters.get(id);
   }
 
-  async #running(
-    id: string,
-    handle: ClusterHandle,
-    { adopted = false } = {},
-  ): Promise<ClusterHandle> {
+  async #running(id: string, handle: ClusterHandle, { adopted = false } = {}): Promise<ClusterHandle> {
     const entry = this.#entries.get(id);
     if (!entry || this.#cluster(id)?.state.kind !== 'starting') {
       // Stopped while it started: what came up late goes away again.

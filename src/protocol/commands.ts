@@ -28,6 +28,7 @@ export const Commands = {
   configureExecutors: 'flowClusters.executor.configure',
   selectInterpreter: 'flowClusters.python.select',
   showOutput: 'flowClusters.output.show',
+  cleanLeftovers: 'flowClusters.leftovers.clean',
   restartHost: 'flowClusters.host.restart',
 } as const;
 

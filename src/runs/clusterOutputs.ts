@@ -1,6 +1,6 @@
 import type { ClusterHandle } from '../core/backend.ts';
 import type { Disposable } from '../core/emitter.ts';
-import type { ClusterManager, StartOptions } from '../core/manager.ts';
+import type { AdoptOptions, ClusterManager, StartOptions } from '../core/manager.ts';
 import type { Store } from '../core/store.ts';
 import type { RunChannel, RunChannels } from './channel.ts';
 import { RunOutput } from './output.ts';
@@ -27,14 +27,25 @@ export class ClusterOutputs {
 
   /** Starts a cluster as {@link ClusterManager.start} does, with a place of its own to print to. */
   async start(options: StartOptions): Promise<{ id: string; started: Promise<ClusterHandle> }> {
+    const entry = await this.#open();
+    const made = this.#manager.start({ ...options, inherit: { ...options.inherit, ...outputOf(entry) } });
+    this.#entries.set(made.id, entry);
+    return made;
+  }
+
+  /** Takes a cluster up as {@link ClusterManager.adopt} does, with a place of its own to print to. */
+  async adopt(options: AdoptOptions): Promise<{ id: string; found: Promise<ClusterHandle | undefined> }> {
+    const entry = await this.#open();
+    const made = this.#manager.adopt({ ...options, inherit: { ...options.inherit, ...outputOf(entry) } });
+    this.#entries.set(made.id, entry);
+    return made;
+  }
+
+  async #open(): Promise<Entry> {
     const channel = await this.#channels.open();
     const output = new RunOutput();
     channel.onOutput = (text) => output.write(text);
-    const { port, token } = channel;
-    const inherit = { ...options.inherit, output: { port, token } };
-    const made = this.#manager.start({ ...options, inherit });
-    this.#entries.set(made.id, { channel, output });
-    return made;
+    return { channel, output };
   }
 
   /** The last megabyte; undefined for clusters that print elsewhere, as temporary ones do to their run. */
@@ -52,3 +63,5 @@ export class ClusterOutputs {
     this.#entries.delete(id);
   }
 }
+
+const outputOf = ({ channel: { port, token } }: Entry) => ({ output: { port, token } });

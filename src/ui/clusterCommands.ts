@@ -132,7 +132,8 @@ export class ClusterCommands {
     const { store, manager, pool } = this.#options;
     const runs = [...store.snapshot.runs.values()].filter((run) => !isOver(run)).map(({ flow }) => flow.name);
     const owned = [...store.snapshot.clusters.values()].filter(
-      (cluster) => isLive(cluster) && cluster.ownership === 'owned',
+      // One that outlives the window does not need the host either.
+      (cluster) => isLive(cluster) && cluster.ownership === 'owned' && cluster.idleSeconds === undefined,
     );
     const clusters = owned.filter(({ lifetime }) => lifetime === 'static').map(({ name }) => name);
     if (runs.length + clusters.length > 0) {

@@ -32,8 +32,8 @@ import {
   type ClusterShape,
   dashboardPort,
   label,
-  memberFolder,
   type MemberLine,
+  memberFolder,
   relayPort,
   schedulerPort,
   schedulerSpec,
@@ -52,7 +52,7 @@ export interface DockerBackendOptions {
 }
 
 /** What an engine has of clusters without a window. */
-export interface Leftovers {
+export interface EngineLeftovers {
   readonly place: EnginePlace;
   readonly leftovers: readonly Leftover[];
 }
@@ -137,7 +137,7 @@ export class DockerBackend implements Backend<DockerExecutor> {
   async leftovers(
     choices: readonly EngineChoice[],
     signal?: AbortSignal,
-  ): Promise<{ readonly found: readonly Leftovers[]; readonly unreachable: readonly UserError[] }> {
+  ): Promise<{ readonly found: readonly EngineLeftovers[]; readonly unreachable: readonly UserError[] }> {
     const places = new Map<string, EnginePlace>();
     const unreachable: UserError[] = [];
     const note = (error: unknown) => {
@@ -335,7 +335,10 @@ class DockerCluster {
       await this.close();
       return undefined;
     }
-    const scheduler = new MemberContainer(engine.getContainer(found.Id), found.Names[0]?.slice(1) ?? found.Id);
+    const scheduler = new MemberContainer(
+      engine.getContainer(found.Id),
+      found.Names[0]?.slice(1) ?? found.Id,
+    );
     this.#scheduler = scheduler;
     scheduler.onPrint = (text) => this.#output.write(text);
     await scheduler.adopt({ tail: printedBefore });

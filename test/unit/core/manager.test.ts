@@ -296,6 +296,40 @@ describe('cluster manager', () => {
     manager.detach(id);
   });
 
+  it('lets go of what outlives the window when that closes, but not of what still starts', async () => {
+    const store = new Store();
+    const manager = new ClusterManager({
+      store,
+      watch: () => ({ dispose: () => undefined }),
+      log: new MemoryLog(),
+    });
+    const done: string[] = [];
+    const handle = (name: string): ClusterHandle => ({
+      ...{ address: 'tls://127.0.0.1:1', dashboard: null, finished: new Promise(() => undefined) },
+      leave: () => void done.push(`left ${name}`),
+      close: async () => void done.push(`closed ${name}`),
+    });
+    const slow = Promise.withResolvers<ClusterHandle>();
+    const found = Promise.withResolvers<ClusterHandle>();
+    const backend: Backend = {
+      start: ({ name }) => (name === 'slow' ? slow.promise : Promise.resolve(handle(name))),
+      adopt: () => found.promise,
+    };
+    const start = (name: string) =>
+      manager.start({ executor: { ...executor, name }, backend, name, lifetime: 'static' }).started;
+    await start('quick');
+    start('slow').catch(() => undefined);
+    const keepsake = { id: 'old', secret: '' };
+    const adopted = manager.adopt({ name: 'old', executor: 'docker', backend, keepsake });
+    const disposed = manager.dispose();
+    found.resolve(handle('old'));
+    slow.resolve(handle('slow'));
+    await disposed;
+    await assert.rejects(adopted.found, { reason: 'cancelled' });
+    assert.deepEqual(done.sort(), ['closed slow', 'left old', 'left quick']);
+    assert.equal(store.snapshot.clusters.size, 0);
+  });
+
   it('ends everything with force when the window closes', async () => {
     const { store, backend, manager, started } = bench();
     backend.answer();

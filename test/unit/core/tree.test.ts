@@ -125,6 +125,11 @@ describe('clusters in the explorer', () => {
     );
   });
 
+  it('say when one ends by itself that stays when the window closes', () => {
+    const [row] = clusterNodes(snapshotOf([{ ...aCluster, state: running, idleSeconds: 3600 }]), nowMs);
+    assert.equal(row?.description, 'running · static · idles out after 1 h');
+  });
+
   it('say which one runs use', () => {
     const [row] = clusterNodes(snapshotOf([{ ...aCluster, state: running }], [], aCluster.id), nowMs);
     assert.equal(row?.description, 'running · static · used for runs');
