@@ -24,7 +24,7 @@ import { startOf } from '../../host/windowLife.ts';
 import { adapt } from '../adaptive.ts';
 import { Relay } from '../relay.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
-import { type EngineChoice, type EnginePlace, findEngine, isLocal, openEngine } from './engine.ts';
+import { type EngineChoice, type EnginePlace, findEngine, openEngine } from './engine.ts';
 import { endText, isOutOfNetworks, MemberFailure, startError } from './failures.ts';
 import { memberFiles } from './files.ts';
 import { ensureImage } from './image.ts';
@@ -38,6 +38,7 @@ import {
   schedulerPort,
   schedulerSpec,
 } from './members.ts';
+import { findReach, type Reach } from './reach.ts';
 import { findLeftovers, type Leftover, removeCluster, removeOrphans } from './removal.ts';
 import { DockerWorkers } from './workers.ts';
 
@@ -94,11 +95,12 @@ export class DockerBackend implements Backend<DockerExecutor> {
     stage('connecting to Docker');
     const place = await findEngine(executor);
     const engine = await openEngine(place, signal);
+    const reach = await findReach(engine, place);
     this.#options.onUse?.();
     const sweep = this.#sweep(engine, place);
     sweep.catch(() => undefined); // it is told in the log
     const id = `flow-clusters-${randomBytes(4).toString('hex')}`;
-    const means = { ...{ engine, place, executor, context, sweep, id }, books: this.#books };
+    const means = { ...{ engine, place, reach, executor, context, sweep, id }, books: this.#books };
     const cluster = new DockerCluster({ ...means, ...this.#options });
     try {
       return await cluster.start();
@@ -119,7 +121,8 @@ export class DockerBackend implements Backend<DockerExecutor> {
     const now = await findEngine(executor);
     const place = now.host === kept.host ? now : { host: kept.host, by: 'an earlier window' };
     const engine = await openEngine(place, signal);
-    const means = { ...{ engine, place, executor, context, id }, books: this.#books };
+    const reach = await findReach(engine, place);
+    const means = { ...{ engine, place, reach, executor, context, id }, books: this.#books };
     const cluster = new DockerCluster({ ...means, ...this.#options, sweep: Promise.resolve() });
     try {
       return await cluster.adopt(kept);
@@ -217,6 +220,7 @@ interface Means extends DockerBackendOptions {
   readonly id: string;
   readonly engine: Docker;
   readonly place: EnginePlace;
+  readonly reach: Reach;
   readonly executor: DockerExecutor;
   readonly context: BackendContext;
   readonly books: Books;
@@ -354,11 +358,11 @@ class DockerCluster {
   /** What comes once its members run. */
   async #join(scheduler: MemberContainer, kept: Kept, workers: number): Promise<ClusterHandle> {
     const { security, dashboard, limits } = kept;
-    const [address, url, hub] = await Promise.all([
-      this.#published(scheduler, schedulerPort),
-      this.#published(scheduler, dashboardPort),
-      this.#published(scheduler, relayPort),
-    ]);
+    const { reach } = this.#means;
+    await reach.join(this.#id);
+    const ports = [schedulerPort, dashboardPort, relayPort];
+    const reached = await Promise.all(ports.map((one) => reach.of(scheduler, this.#id, one)));
+    const [address = '', url = '', hub = ''] = reached;
     const [host = '', port] = hub.split(':');
     this.#relay = new Relay({ host, port: Number(port), security });
     const client = new SchedulerClient(`tls://${address}`, { security, timeoutMs: callTimeoutMs });
@@ -555,21 +559,6 @@ class DockerCluster {
     });
     late.catch(() => undefined);
     return Promise.race([told, late]);
-  }
-
-  /** `host:port` at which a port of the scheduler is reached from here. */
-  async #published(scheduler: MemberContainer, port: number): Promise<string> {
-    if (!isLocal(this.#place)) {
-      throw new UserError(
-        'setting',
-        `Ports of the engine at ${this.#place.host} are not reached from here yet`,
-        {
-          hint: 'They are published on the loopback of its machine only.',
-        },
-      );
-    }
-    const published = await scheduler.published(port);
-    return `127.0.0.1:${published}`;
   }
 
   get #planned(): number {

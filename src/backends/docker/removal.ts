@@ -101,8 +101,13 @@ export async function removeOrphans(engine: Docker, owners: Owners): Promise<Lef
 }
 
 async function removeNetwork(engine: Docker, id: string): Promise<void> {
+  const network = engine.getNetwork(id);
   try {
-    await engine.getNetwork(id).remove();
+    const { Containers } = (await network.inspect()) as { Containers?: Record<string, unknown> };
+    // Ours are gone: who is left is the container of a window that has joined it.
+    const joined = Object.keys(Containers ?? {});
+    await Promise.all(joined.map((one) => network.disconnect({ Container: one, Force: true })));
+    await network.remove();
   } catch (error) {
     if ((error as { statusCode?: number }).statusCode !== 404) throw error;
   }
