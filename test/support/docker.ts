@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import { imageOf } from '../../scripts/lib/docker.mjs';
-import { DockerBackend } from '../../src/backends/docker/dockerBackend.ts';
+import { DockerBackend, type DockerBackendOptions } from '../../src/backends/docker/dockerBackend.ts';
 import { removeOrphans } from '../../src/backends/docker/removal.ts';
 import type { DockerExecutor } from '../../src/core/dockerExecutor.ts';
 import { MemoryLog } from './host.ts';
@@ -19,8 +19,9 @@ process.env.FLOW_CLUSTERS_TEST_OWNER = owner;
 export const testOwner = owner;
 export const ownLabel = `flow-clusters/owner=${owner}`;
 
-export function dockerBackend(): DockerBackend {
+export function dockerBackend(options: Partial<DockerBackendOptions> = {}): DockerBackend {
   return new DockerBackend({
+    ...options,
     log: new MemoryLog(),
     pythonFolder: fileURLToPath(new URL('../../src/python', import.meta.url)),
     owner: { machine: owner, pid: process.pid },

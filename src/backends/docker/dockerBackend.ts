@@ -50,6 +50,8 @@ export interface DockerBackendOptions {
   readonly log: Logger;
   /** Docker is used in this installation from now on. */
   onUse?(): void;
+  /** Names a cluster, as a prefix of all that is made for it; tests bring their own. */
+  newId?(): string;
 }
 
 /** What an engine has of clusters without a window. */
@@ -78,6 +80,7 @@ const callTimeoutMs = 120_000;
 /** For an engine to remove all of a cluster; containers take a second. */
 const removeTimeoutMs = 30_000;
 const printedBefore = 200;
+const newClusterId = () => `flow-clusters-${randomBytes(4).toString('hex')}`;
 const leadLookMs = 5_000;
 
 /** Clusters in containers of a Docker engine: a network, a scheduler and a container for each worker. */
@@ -99,17 +102,21 @@ export class DockerBackend implements Backend<DockerExecutor> {
     this.#options.onUse?.();
     const sweep = this.#sweep(engine, place);
     sweep.catch(() => undefined); // it is told in the log
-    const id = `flow-clusters-${randomBytes(4).toString('hex')}`;
+    const id = (this.#options.newId ?? newClusterId)();
     const means = { ...{ engine, place, reach, executor, context, sweep, id }, books: this.#books };
     const cluster = new DockerCluster({ ...means, ...this.#options });
     try {
       return await cluster.start();
     } catch (error) {
-      await cluster.close().catch((left: Error) => {
-        this.#options.log.warn(`${left.message}: what is left is removed at the next start`);
-      });
+      const isGone = await cluster.close().then(
+        () => false,
+        (left: Error) => {
+          this.#options.log.warn(`${left.message}: what is left is removed at the next start`);
+          return true;
+        },
+      );
       signal.throwIfAborted();
-      throw startError(error, executor, place);
+      throw startError(error, executor, place, { isGone });
     }
   }
 

@@ -62,6 +62,11 @@ const known: readonly {
     hint: 'Make room, for example by “docker system prune”.',
   },
   {
+    pattern: /network with name (\S+) already exists/i,
+    message: (_, match) => `A network of the name ${match[1] ?? ''} is there already`,
+    hint: 'Try again: names are new each time.',
+  },
+  {
     pattern: /is already in use by container/i,
     message: () => 'A container of that name is there already',
     hint: 'Try again: names are new each time.',
@@ -84,9 +89,18 @@ const known: readonly {
   },
 ];
 
-/** Why a cluster in Docker did not start, as the user can act on it. */
-export function startError(error: unknown, executor: DockerExecutor, place: EnginePlace): unknown {
+/**
+ * Why a cluster in Docker did not start, as the user can act on it.
+ * @param engine whether it can't even remove what was made: what else it said then is of no use
+ */
+export function startError(
+  error: unknown,
+  executor: DockerExecutor,
+  place: EnginePlace,
+  engine: { readonly isGone: boolean } = { isGone: false },
+): unknown {
   if (error instanceof UserError) return error;
+  if (engine.isGone) return wentAway(error, place);
   if (error instanceof MemberFailure) return memberError(error, executor);
   const text = reasonOf(error);
   for (const { pattern, message, hint } of known) {
@@ -98,19 +112,17 @@ export function startError(error: unknown, executor: DockerExecutor, place: Engi
         cause: error,
       });
   }
-  if (isGone(error)) {
-    return new UserError(
-      'unreachable',
-      `The Docker engine at ${place.host} went away while the cluster started`,
-      {
-        hint: 'Start it again, and run once more.',
-        cause: error,
-      },
-    );
-  }
+  if (isGone(error)) return wentAway(error, place);
   return new UserError('cluster-failed', `Docker refuses: ${text}`, {
     hint: `Check the options of the executor "${executor.name}".`,
     action: openSettings,
+    cause: error,
+  });
+}
+
+function wentAway(error: unknown, { host }: EnginePlace): UserError {
+  return new UserError('unreachable', `The Docker engine at ${host} went away while the cluster started`, {
+    hint: 'Start it again, and run once more: that removes what is left.',
     cause: error,
   });
 }
