@@ -179,19 +179,6 @@ describe('an engine that fails a cluster', function () {
     await says(start(backend, { image, docker_host: own.host }), /has no python3/);
   });
 
-  it('has no room left: says so, and nothing is left', async () => {
-    const filler = join(own.data, 'filler');
-    await writeFile(filler, Buffer.alloc(64 * 1024 * 1024)).catch((error: NodeJS.ErrnoException) =>
-      assert.equal(error.code, 'ENOSPC'),
-    );
-    try {
-      await says(start(backend, { image, docker_host: own.host }), /The disk of the Docker engine is full/);
-      assert.deepEqual(await leftovers(own.docker), []);
-    } finally {
-      await writeFile(filler, '');
-    }
-  });
-
   it('is stopped while a cluster starts: says so, and the next start removes what is left', async () => {
     let stopping: Promise<void> | undefined;
     const stage = (text: string) => {
@@ -206,5 +193,19 @@ describe('an engine that fails a cluster', function () {
     await own.start();
     await says(start(backend, { image, docker_host: own.host }), /has no python3/);
     await until(async () => (await leftovers(own.docker)).length === 0);
+  });
+
+  // The last one: an engine forgets to note on a full disk which addresses are free again.
+  it('has no room left: says so, and nothing is left', async () => {
+    const filler = join(own.data, 'filler');
+    await writeFile(filler, Buffer.alloc(64 * 1024 * 1024)).catch((error: NodeJS.ErrnoException) =>
+      assert.equal(error.code, 'ENOSPC'),
+    );
+    try {
+      await says(start(backend, { image, docker_host: own.host }), /The disk of the Docker engine is full/);
+      assert.deepEqual(await leftovers(own.docker), []);
+    } finally {
+      await writeFile(filler, '');
+    }
   });
 });
