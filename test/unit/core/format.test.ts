@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../../src/core/errors.ts';
 import { toFailure } from '../../../src/core/failure.ts';
-import { formatBytes, formatClock, formatDuration } from '../../../src/core/format.ts';
+import { formatBytes, formatClock, formatDuration, formatSpan } from '../../../src/core/format.ts';
 
 describe('format', () => {
   it('durations', () => {
@@ -12,6 +12,16 @@ describe('format', () => {
       '12:05',
       '1:02:03',
       '00:00',
+    ]);
+  });
+
+  it('spans, in the unit that fits', () => {
+    assert.deepEqual([45, 600, 3600, 5400, 172_800].map(formatSpan), [
+      '45 s',
+      '10 min',
+      '1 h',
+      '1.5 h',
+      '2 d',
     ]);
   });
 
