@@ -127,6 +127,30 @@ describe('windows that are killed while a cluster in Docker starts', function ()
     }
   });
 
+  it('have what they left listed, each engine once, and removed one by one', async () => {
+    await killAt(await imageOf('dask-latest'), /starting scheduler/, 300);
+    const nowhere = { docker_host: 'unix:///nowhere/docker.sock' };
+    const backend = dockerBackend();
+    await until(async () => {
+      const { found } = await backend.leftovers([{}]);
+      return found[0]?.leftovers[0]?.running === 0 || found[0]?.leftovers[0]?.containers === 0;
+    });
+    const { found, unreachable } = await backend.leftovers([{}, nowhere, {}]);
+    assert.equal(found.length, 1);
+    assert.deepEqual(
+      unreachable.map(({ reason }) => reason),
+      ['unreachable'],
+    );
+    const [{ place, leftovers: listed } = assert.fail()] = found;
+    assert.deepEqual(
+      listed.map(({ name, safe, lifetime }) => [name, safe, lifetime]),
+      [['docker', true, 'temporary']],
+    );
+    assert.ok(Math.abs(Date.now() - (listed[0]?.createdMs ?? 0)) < 60_000);
+    for (const one of listed) await backend.removeLeftover(place, one);
+    assert.deepEqual((await backend.leftovers([{}])).found[0]?.leftovers, []);
+  });
+
   it('is told when a name is taken, and what has it is left alone', async () => {
     const name = `flow-clusters-clash-${process.pid}`;
     const network = await engine.createNetwork({ Name: name });
