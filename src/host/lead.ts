@@ -37,6 +37,11 @@ export class Lead {
     return true;
   }
 
+  /** Lets another lead, if it was this one. */
+  async giveUp(): Promise<void> {
+    if ((await this.#read())?.holder === this.#holder) await this.forget();
+  }
+
   /** Removes the note: the shared thing is gone. */
   async forget(): Promise<void> {
     await rm(this.#file, { force: true }).catch(() => undefined);

@@ -118,6 +118,29 @@ describe('a static cluster in Docker', function () {
     assert.deepEqual(await first.finished, { how: 'closed' });
   });
 
+  it('adapts on in the next window, or keeps the number that it was given since', async () => {
+    const limits = { minimum: 2, maximum: 3 };
+    const first = await start({ adapt_kwargs: limits });
+    await until(async () => (await workersOf(first)) === 2);
+    const keepsake = keepsakeOf(first);
+    first.leave?.();
+    handles.length = 0;
+    const second = await adopt(keepsake);
+    assert.ok(second);
+    await killWorker('0');
+    await until(async () => (await workersOf(second)) === 2);
+    assert.deepEqual(JSON.parse(keepsakeOf(second).secret).limits, limits);
+    await second.scale?.(1);
+    assert.equal(JSON.parse(keepsakeOf(second).secret).limits, undefined);
+    const third = keepsakeOf(second);
+    second.leave?.();
+    handles.length = 0;
+    assert.ok(await adopt(third));
+    await sleep(2_500);
+    const filters = { label: [ownLabel, 'flow-clusters/role=worker'] };
+    assert.equal((await engine.listContainers({ filters })).length, 1);
+  });
+
   it('outlives a window that is killed, and is found when its executor is swept', async () => {
     const owner = spawn(process.execPath, ['--import', 'tsx', 'test/support/dockerOwner.ts', 'static'], {
       stdio: ['ignore', 'pipe', 'inherit'],

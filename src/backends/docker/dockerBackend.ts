@@ -453,6 +453,7 @@ class DockerCluster {
     this.#quit();
     this.#scheduler?.leave();
     this.#workers?.leave();
+    void this.#lead.giveUp(); // this process may end before: then nobody takes it for the lead either
     this.#means.books.held.delete(this.#id);
     // It is over for this window.
     this.#closing ??= Promise.resolve();
@@ -615,6 +616,7 @@ class DockerCluster {
         await sleep(leadLookMs, undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;
       }
+      await this.#workers?.takeUp().catch((error: Error) => this.#means.log.warn(error.message));
       if (signal.aborted) return;
     }
     this.#adapt(limits);

@@ -47,7 +47,9 @@ describe('the lead among windows', () => {
       assert.equal(await other.isMine(), false);
       await other.take();
       assert.equal(await one.isMine(), false);
-      await other.forget();
+      await one.giveUp();
+      assert.equal(await one.isMine(), false);
+      await other.giveUp();
       assert.equal(await one.isMine(), true);
     } finally {
       await rm(join(tmpdir(), `${name}.lead`), { force: true });
