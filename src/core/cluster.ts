@@ -1,5 +1,6 @@
 import type { Failure } from './failure.ts';
 import { formatClock } from './format.ts';
+import type { ClusterMember } from './members.ts';
 import type { Drain, ScaleEvent, Scaling } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 
@@ -72,6 +73,8 @@ export interface Cluster {
   readonly origin?: Origin;
   /** What its scheduler last said. */
   readonly info?: SchedulerInfo;
+  /** The containers that it consists of, as their engine tells; absent where there are none. */
+  readonly members?: readonly ClusterMember[];
   /** The last few, oldest first. */
   readonly incidents?: readonly WorkerIncident[];
   /** How many workers it shall have; absent where that is not ours to say, or as it was started. */

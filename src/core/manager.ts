@@ -7,6 +7,7 @@ import type { Executor } from './executor.ts';
 import { type Failure, toFailure } from './failure.ts';
 import { formatClock } from './format.ts';
 import type { Logger } from './log.ts';
+import type { ClusterMember, MemberAccess } from './members.ts';
 import { type AdaptLimits, type ScalingNews, stepText } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 import type { Security } from './security.ts';
@@ -67,6 +68,7 @@ interface Entry {
     readonly adopts?: boolean;
   };
   handle?: ClusterHandle;
+  members?: MemberAccess;
   watcher?: Disposable;
   stopping?: Promise<void>;
 }
@@ -175,6 +177,7 @@ export class ClusterManager {
       },
       worker: (news) => this.#onWorker(id, news),
       scaling: (news) => this.#onScaling(id, news),
+      members: (members, access) => this.#onMembers(id, members, access),
     };
   }
 
@@ -220,6 +223,11 @@ export class ClusterManager {
   /** How to talk to a cluster's scheduler, lost ones included; undefined before its address is known. */
   access(id: string): Pick<ClusterHandle, 'address' | 'security'> | undefined {
     return this.#entries.get(id)?.handle;
+  }
+
+  /** How to get at a cluster's containers, those of one that starts included; undefined where there are none. */
+  members(id: string): MemberAccess | undefined {
+    return this.#entries.get(id)?.members;
   }
 
   /** The handle of a running cluster. Throws a {@link UserError} if it is not running. */
@@ -365,6 +373,14 @@ export class ClusterManager {
     const worker = name === undefined ? {} : { worker: name };
     const incident = { ...worker, message, atMs: Date.now(), restarted: false };
     store.dispatch({ type: 'cluster.incident', id, incident });
+  }
+
+  #onMembers(id: string, members: readonly ClusterMember[], access: MemberAccess): void {
+    const entry = this.#entries.get(id);
+    const cluster = this.#cluster(id);
+    if (!entry || !cluster || !isLive(cluster) || cluster.state.kind === 'stopping') return;
+    entry.members = access;
+    this.#options.store.dispatch({ type: 'cluster.members', id, members });
   }
 
   #onScaling(id: string, { scaling, step }: ScalingNews): void {

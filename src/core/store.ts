@@ -11,6 +11,7 @@ import {
 } from './cluster.ts';
 import { type Disposable, Emitter } from './emitter.ts';
 import { builtinExecutor, type ExecutorSet } from './executor.ts';
+import type { ClusterMember } from './members.ts';
 import { advanceRun, type Run, type RunState } from './run.ts';
 import type { Drain, ScaleEvent, Scaling } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
@@ -32,6 +33,7 @@ export type StoreEvent =
   | { readonly type: 'cluster.added'; readonly cluster: Cluster }
   | { readonly type: 'cluster.state'; readonly id: string; readonly state: ClusterState }
   | { readonly type: 'cluster.info'; readonly id: string; readonly info: SchedulerInfo }
+  | { readonly type: 'cluster.members'; readonly id: string; readonly members: readonly ClusterMember[] }
   | { readonly type: 'cluster.incident'; readonly id: string; readonly incident: WorkerIncident }
   | { readonly type: 'cluster.restarted'; readonly id: string; readonly worker: string }
   | { readonly type: 'cluster.scaling'; readonly id: string; readonly scaling: Scaling }
@@ -86,6 +88,10 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
         ...snapshot,
         clusters: put(snapshot.clusters, { ...get(snapshot.clusters, event.id), info: event.info }),
       };
+    case 'cluster.members': {
+      const cluster = { ...get(snapshot.clusters, event.id), members: event.members };
+      return { ...snapshot, clusters: put(snapshot.clusters, cluster) };
+    }
     case 'cluster.incident':
       return {
         ...snapshot,

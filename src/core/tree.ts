@@ -1,6 +1,7 @@
 import { type Cluster, incidentText, isLive } from './cluster.ts';
 import { describeExecutor, plural } from './executor.ts';
 import { formatBytes, formatClock, formatDuration, formatSpan } from './format.ts';
+import { type ClusterMember, memberLabel, memberLines, memberText, memberTrouble } from './members.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
 import { type Advice, type Drain, limitsText, scaleEventText } from './scaling.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
@@ -27,6 +28,8 @@ export interface TreeNode {
   readonly key: string;
   /** The address of a worker, of whose cluster `key` is the id. */
   readonly worker?: string;
+  /** Name of the container that the row stands for; of whose cluster `key` is the id. */
+  readonly member?: string;
   /** What Enter or a click on the row shows, besides what its menu offers. */
   readonly opens?: 'run' | 'executors';
   /** May be made only when it is read: the rows of what is closed need not be there. */
@@ -65,7 +68,11 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
           ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share)),
           ...(share ? othersNodes(cluster, share) : []),
         ]
-      : [...newsNodes(cluster), ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share))];
+      : [
+          ...(state.kind === 'starting' ? startingNodes(cluster) : []),
+          ...newsNodes(cluster),
+          ...runs.map((run) => runNode(run, cluster, nowMs, `${cluster.id}/`, share)),
+        ];
   return {
     id: cluster.id,
     key: cluster.id,
@@ -219,31 +226,89 @@ function clusterIcon(cluster: Cluster, inUse: boolean): Pick<TreeNode, 'icon' | 
   }
 }
 
+/** The containers of a cluster that is not there yet. */
+function startingNodes(cluster: Cluster): TreeNode[] {
+  const { members = [] } = cluster;
+  const scheduler = members.find(({ role }) => role === 'scheduler');
+  const workers = members.filter(({ role }) => role === 'worker');
+  return [
+    ...(scheduler ? [memberNode(cluster, scheduler)] : []),
+    ...workers.slice(0, mostAbsent).map((member) => memberNode(cluster, member)),
+  ];
+}
+
+const mostAbsent = 100;
+
+/** Containers of workers that the scheduler does not know: not yet, or not any more. */
+function absentMembers({ members = [], info }: Cluster): ClusterMember[] {
+  const here = new Set(info?.workers.map(({ name }) => name));
+  return members.filter(({ role, workers }) => role === 'worker' && !workers.some((name) => here.has(name)));
+}
+
+/** A container whose server Dask says nothing of. */
+function memberNode(cluster: Cluster, member: ClusterMember): TreeNode {
+  const bad = member.state === 'exited' || member.outOfMemoryMs !== undefined;
+  const busy = member.state === 'created' || (member.state === 'running' && !bad);
+  return {
+    id: `${cluster.id}/members/${member.name}`,
+    key: cluster.id,
+    member: member.name,
+    label: memberLabel(member),
+    description: memberText(member),
+    tooltip: [
+      ...memberLines(member),
+      ...(busy && member.role === 'worker' ? ['Not connected to the scheduler'] : []),
+    ].join('\n'),
+    icon: busy ? 'loading~spin' : 'vm',
+    ...(!busy && { color: colors.warn }),
+    context: `${member.role}.${cluster.ownership}.absent${containerMark(member)}`,
+  };
+}
+
+/** What menus know a container by that a shell can be opened in. */
+const containerMark = (member: ClusterMember | undefined) =>
+  member?.state === 'running' ? '.container' : '';
+
 function schedulerNode(cluster: Cluster, address: string, dashboard: string | null): TreeNode {
+  const member = cluster.members?.find(({ role }) => role === 'scheduler');
   return {
     id: `${cluster.id}/scheduler`,
     key: cluster.id,
     label: 'scheduler',
-    description: address,
-    tooltip: dashboard
-      ? `${address}\nDashboard: ${dashboard}`
-      : `${address}\nNo dashboard (bokeh is not installed)`,
+    ...(member && { member: member.name }),
+    description: [address, member && memberTrouble(member)].filter(Boolean).join(' · '),
+    tooltip: [
+      address,
+      dashboard ? `Dashboard: ${dashboard}` : 'No dashboard (bokeh is not installed)',
+      ...(member ? memberLines(member) : []),
+    ].join('\n'),
     icon: 'type-hierarchy',
-    context: `scheduler${dashboard ? '.dashboard' : ''}`,
+    context: `scheduler${dashboard ? '.dashboard' : ''}${containerMark(member)}`,
   };
 }
 
 function workersNode(cluster: Cluster, nowMs: number): TreeNode {
   const workers = cluster.info?.workers ?? [];
+  const absent = absentMembers(cluster);
+  const asLastSeen = cluster.state.kind === 'lost' && workers.length > 0;
+  const description = [
+    asLastSeen ? 'as last seen' : '',
+    absent.length > 0 ? `${absent.length} not connected` : '',
+  ]
+    .filter(Boolean)
+    .join(' · ');
   return {
     id: `${cluster.id}/workers`,
     key: cluster.id,
     label: `workers (${workers.length})`,
-    ...(cluster.state.kind === 'lost' && workers.length > 0 && { description: 'as last seen' }),
+    ...(description && { description }),
     icon: 'server-environment',
     context: 'workers',
     get children() {
-      return workerRows(cluster, (worker) => workerNode(cluster, worker, nowMs));
+      return [
+        ...workerRows(cluster, (worker) => workerNode(cluster, worker, nowMs)),
+        ...absent.slice(0, mostAbsent).map((member) => memberNode(cluster, member)),
+      ];
     },
     expanded: workers.length <= 8,
   };
@@ -299,6 +364,7 @@ function workerNode(cluster: Cluster, worker: WorkerInfo, nowMs: number): TreeNo
   const drain = cluster.drains?.find((one) => one.worker === worker.address);
   // Schedulers before 2022.8 do not tell a worker's status.
   const well = !drain && (worker.status === 'running' || worker.status === 'unknown');
+  const member = cluster.members?.find(({ workers }) => workers.includes(worker.name));
   const doing = [...new Set(worker.tasks.map((task) => task.prefix))].slice(0, 3).join(', ');
   const parts = [
     drain ? drainText(drain, nowMs) : well ? '' : worker.status,
@@ -306,21 +372,24 @@ function workerNode(cluster: Cluster, worker: WorkerInfo, nowMs: number): TreeNo
     `${Math.round(worker.cpuPercent)} %`,
     memory(worker.memoryBytes, worker.memoryLimitBytes),
     doing,
+    member && memberTrouble(member),
   ];
   return {
     id: `${cluster.id}/workers/${worker.address}`,
     key: cluster.id,
     worker: worker.address,
+    ...(member && { member: member.name }),
     label: worker.name === worker.address ? worker.address : `worker ${worker.name}`,
     description: parts.filter(Boolean).join(' · '),
     tooltip: [
       worker.address,
       `${worker.status}, ${worker.executing} executing, ${worker.ready} ready, ${worker.inMemory} results held`,
+      ...(member ? memberLines(member) : []),
     ].join('\n'),
     icon: well ? 'vm-running' : 'vm',
     ...(!well && { color: colors.warn }),
     ...(cluster.state.kind === 'lost' && { color: colors.grey }),
-    context: `worker.${cluster.ownership}.${drain ? 'draining' : worker.status}`,
+    context: `worker.${cluster.ownership}.${drain ? 'draining' : worker.status}${containerMark(member)}`,
   };
 }
 

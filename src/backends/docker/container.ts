@@ -99,6 +99,11 @@ export class MemberContainer {
     return NetworkSettings.Networks[network]?.IPAddress || undefined;
   }
 
+  /** What it printed last. */
+  get lastLines(): readonly string[] {
+    return this.#lines;
+  }
+
   /** Sends it an order. */
   tell(order: MemberOrder): void {
     this.#stream?.write(`${JSON.stringify(order)}\n`);

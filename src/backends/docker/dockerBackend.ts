@@ -24,6 +24,7 @@ import { startOf } from '../../host/windowLife.ts';
 import { adapt } from '../adaptive.ts';
 import { Relay } from '../relay.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
+import { Containers } from './containers.ts';
 import { type EngineChoice, type EnginePlace, findEngine, openEngine } from './engine.ts';
 import { endText, isOutOfNetworks, MemberFailure, startError } from './failures.ts';
 import { memberFiles } from './files.ts';
@@ -38,6 +39,7 @@ import {
   schedulerPort,
   schedulerSpec,
 } from './members.ts';
+import { MemberWatch } from './memberWatch.ts';
 import { findReach, type Reach } from './reach.ts';
 import { findLeftovers, type Leftover, removeCluster, removeOrphans } from './removal.ts';
 import { DockerWorkers } from './workers.ts';
@@ -76,6 +78,8 @@ interface Kept {
 
 /** From the start of its container. */
 const listenTimeoutMs = 60_000;
+/** From what a member says of its failure to the last that it prints. */
+const lastLinesMs = 2_000;
 const callTimeoutMs = 120_000;
 /** For an engine to remove all of a cluster; containers take a second. */
 const removeTimeoutMs = 30_000;
@@ -387,8 +391,9 @@ class DockerCluster {
   }
 
   #makeWorkers(shape: ClusterShape, files: Buffer): DockerWorkers {
+    const watch = this.#watch(shape);
     const workers = new DockerWorkers({
-      ...{ engine: this.#engine, shape, files, signal: this.#life.signal },
+      ...{ engine: this.#engine, shape, files, signal: this.#life.signal, watch },
       onPrint: (text) => this.#output.write(text),
       onNews: (news) => this.#context.worker(news),
       leads: async () => !this.#isStatic || (await this.#lead.isMine()),
@@ -522,6 +527,18 @@ class DockerCluster {
     }
   }
 
+  /** Tells of its containers from here on. */
+  #watch({ memoryBytes }: ClusterShape): MemberWatch {
+    const access = new Containers(this.#engine);
+    const watch = new MemberWatch({
+      ...{ engine: this.#engine, cluster: this.#id, memoryBytes, signal: this.#life.signal },
+      onMembers: (members) => this.#context.members?.(members, access),
+      onNews: (news) => this.#context.worker(news),
+    });
+    void watch.run();
+    return watch;
+  }
+
   get #labels(): Readonly<Record<string, string>> {
     const { owner } = this.#means;
     return {
@@ -552,16 +569,26 @@ class DockerCluster {
 
   /** Resolves when the scheduler says that it listens; rejects with what it says, or how it ended. */
   async #listening(scheduler: MemberContainer): Promise<Extract<MemberLine, { event: 'listening' }>> {
+    const signal = this.#life.signal;
     const told = new Promise<Extract<MemberLine, { event: 'listening' }>>((resolve, reject) => {
+      // What it prints of it comes right after.
+      let failing = false;
+      const fail = async (line: Extract<MemberLine, { event: 'failed' }>) => {
+        failing = true;
+        await Promise.race([scheduler.ended, sleep(lastLinesMs, undefined, { signal })]).catch(
+          () => undefined,
+        );
+        reject(new MemberFailure(line, undefined, scheduler.lastLines));
+      };
       scheduler.onPrint = (text) => this.#output.write(text);
       scheduler.onLine = (line) => {
         if (line.event === 'listening') resolve(line);
-        else reject(new MemberFailure(line));
+        else void fail(line);
       };
-      void scheduler.ended.then((end) => reject(new MemberFailure(undefined, end)));
+      // One that has said why it fails is told of by that.
+      void scheduler.ended.then((end) => failing || reject(new MemberFailure(undefined, end)));
     });
     told.catch(() => undefined);
-    const signal = this.#life.signal;
     const late = sleep(listenTimeoutMs, undefined, { signal }).then(() => {
       throw new UserError('timeout', `The scheduler did not listen within ${listenTimeoutMs / 1000} s`);
     });

@@ -9,10 +9,13 @@ type FailedLine = Extract<MemberLine, { event: 'failed' }>;
 /** What a member said of why it could not start, or how its container ended instead. */
 export class MemberFailure extends Error {
   readonly line: FailedLine | undefined;
+  /** What its container printed last. */
+  readonly lastLines: readonly string[];
 
-  constructor(line: FailedLine | undefined, end?: ContainerEnd) {
+  constructor(line: FailedLine | undefined, end?: ContainerEnd, lastLines = end?.lastLines ?? []) {
     super(line?.message ?? `The scheduler's container ended: ${end ? endText(end) : 'nothing tells how'}`);
     this.line = line;
+    this.lastLines = lastLines;
   }
 }
 
@@ -127,7 +130,10 @@ function wentAway(error: unknown, { host }: EnginePlace): UserError {
   });
 }
 
-function memberError({ line, message }: MemberFailure, executor: DockerExecutor): UserError {
+function memberError({ line, message, lastLines }: MemberFailure, executor: DockerExecutor): UserError {
+  // A cause becomes the detail of the failure.
+  const printed = lastLines.join('\n').trim();
+  const cause = printed && { cause: new Error(printed) };
   if (line?.reason === 'import') {
     return new UserError(
       'package-missing',
@@ -135,16 +141,19 @@ function memberError({ line, message }: MemberFailure, executor: DockerExecutor)
       {
         hint: 'Add "dask[distributed]" to it, in the version that the flow runs with, or choose another image.',
         action: openSettings,
+        ...cause,
       },
     );
   }
   for (const { pattern, message: text, hint } of known) {
     const match = pattern.exec(message);
-    if (match) return new UserError('cluster-failed', text(executor, match), { hint, action: openSettings });
+    if (match)
+      return new UserError('cluster-failed', text(executor, match), { hint, action: openSettings, ...cause });
   }
   return new UserError('cluster-failed', line ? `The scheduler could not start: ${line.message}` : message, {
     hint: `Check the image and the options of the executor "${executor.name}".`,
     action: openSettings,
+    ...cause,
   });
 }
 

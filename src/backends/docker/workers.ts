@@ -4,6 +4,7 @@ import type { WorkerNews } from '../../core/backend.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
 import { endText } from './failures.ts';
 import { type ClusterShape, label, workerSpec } from './members.ts';
+import type { MemberWatch } from './memberWatch.ts';
 
 export interface WorkersOptions {
   readonly engine: Docker;
@@ -14,11 +15,17 @@ export interface WorkersOptions {
   readonly onNews: (news: WorkerNews) => void;
   /** Whether this window sees to them: of several that use a static cluster, one does. */
   leads(): Promise<boolean>;
+  /** Knows more of containers than how they end. */
+  readonly watch: MemberWatch;
 }
 
+/** What a nanny logs when it starts its worker again, in the same container. */
+const restartLine = /distributed\.nanny - WARNING - Restarting worker/;
 /** A worker that ends so soon so often has a reason that a further start does not mend. */
 const mostRestarts = 3;
 const calmMs = 60_000;
+/** By SIGKILL. */
+const killed = 137;
 
 /** Whether an engine says of a container that it has ended meanwhile. */
 const isOver = (error: unknown) => [404, 409].includes((error as { statusCode?: number }).statusCode ?? 0);
@@ -55,15 +62,23 @@ export class DockerWorkers {
 
   /** Creates the container of a worker, not started. Undefined if it is not wanted any more by then. */
   async create(name: string): Promise<MemberContainer | undefined> {
-    const { engine, shape, files, signal, onPrint } = this.#options;
+    const { engine, shape, files, signal } = this.#options;
     const container = await MemberContainer.create(engine, workerSpec(shape, [name]), files, signal);
     if (!this.#wanted.has(name) || signal.aborted) {
       await container.remove();
       return undefined;
     }
-    container.onPrint = onPrint;
+    this.#hear(container);
     this.#wanted.set(name, container);
     return container;
+  }
+
+  #hear(container: MemberContainer): void {
+    const { onPrint, watch } = this.#options;
+    container.onPrint = (text) => {
+      if (restartLine.test(text)) watch.processRestarted(container.name);
+      onPrint(text);
+    };
   }
 
   /** Starts it and sees to it from then on. */
@@ -85,7 +100,7 @@ export class DockerWorkers {
    * Those that another has ended are no longer wanted. Resolves with how many there are.
    */
   async takeUp(): Promise<number> {
-    const { engine, shape, onPrint } = this.#options;
+    const { engine, shape } = this.#options;
     const filters = { label: [`${label.cluster}=${shape.id}`, `${label.role}=worker`] };
     const listed = await engine.listContainers({ all: true, filters });
     const here = new Set(listed.map(({ Id }) => Id));
@@ -105,7 +120,7 @@ export class DockerWorkers {
             if (isOver(error)) return;
             throw error;
           }
-          container.onPrint = onPrint;
+          this.#hear(container);
           this.watch(name, container);
         }),
     );
@@ -130,26 +145,32 @@ export class DockerWorkers {
 
   /** Ends these, whatever they do. */
   async remove(names: Iterable<string>): Promise<void> {
-    const containers = [...names].map((name) => {
+    const gone = [...names];
+    const containers = gone.map((name) => {
       const container = this.#wanted.get(name);
       this.#wanted.delete(name);
       return container;
     });
+    this.#options.watch.forget(gone);
     await Promise.all(containers.map((container) => container?.remove()));
   }
 
   async #ended(name: string, container: MemberContainer, end: ContainerEnd): Promise<void> {
-    const { signal, onNews } = this.#options;
+    const { signal, onNews, watch } = this.#options;
     if (this.#wanted.get(name) !== container || signal.aborted) return;
     if (!(await this.#options.leads())) {
       // Whoever leads has ended it, or starts it again: it is taken up when it matters.
       this.#wanted.delete(name);
+      watch.forget([name], { ended: true });
       return;
     }
     const deaths = [...(this.#deaths.get(name) ?? []), Date.now()].filter((ms) => ms > Date.now() - calmMs);
     this.#deaths.set(name, deaths);
     const message = `the container of worker ${name} ended: ${endText(end)}`;
-    onNews({ what: 'died', name, message });
+    // For want of memory: that is told already, with what helps.
+    const told = end.exitCode === killed && (await watch.ranOutOfMemory(container.name));
+    if (signal.aborted) return;
+    if (!told) onNews({ what: 'died', name, message });
     if (deaths.length > mostRestarts) {
       this.#wanted.delete(name);
       onNews({
