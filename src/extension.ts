@@ -33,6 +33,7 @@ import { Interpreters, selectInterpreter } from './ui/python.ts';
 import { RunCommands } from './ui/runCommands.ts';
 import { ScalingCommands } from './ui/scaling.ts';
 import { followSettings, setDefaultExecutor } from './ui/settings.ts';
+import { ShellCommands } from './ui/shells.ts';
 import { createStatusBar } from './ui/statusBar.ts';
 import { whenTrusted } from './ui/trust.ts';
 import { createViews } from './ui/views.ts';
@@ -92,6 +93,7 @@ export function activate(context: vscode.ExtensionContext): void {
     manager,
     connect: (address, security) => new SchedulerClient(address, { security }),
   });
+  const shells = new ShellCommands({ store, manager, log });
   const scaling = new ScalingCommands({ store, manager, retirements, log });
   context.subscriptions.push(
     log,
@@ -112,6 +114,7 @@ export function activate(context: vscode.ExtensionContext): void {
     attach,
     retirements,
     logs,
+    shells,
     clients,
     discoverer,
     leftovers,
@@ -133,6 +136,7 @@ export function activate(context: vscode.ExtensionContext): void {
         [Commands.copyAddress]: (node) => clusterCommands.copyAddress(node),
         [Commands.showClusterLogs]: (node) => clusterCommands.logs(node),
         [Commands.scaleCluster]: (node) => scaling.scale(node),
+        [Commands.openShell]: (node) => shells.open(node),
         [Commands.retireWorker]: (node) => scaling.retire(node),
         [Commands.cancelRetire]: (node) => scaling.cancelRetire(node),
         [Commands.useForRuns]: (node) => clusterCommands.useForRuns(node),

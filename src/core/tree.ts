@@ -261,7 +261,7 @@ function memberNode(cluster: Cluster, member: ClusterMember): TreeNode {
     ].join('\n'),
     icon: busy ? 'loading~spin' : 'vm',
     ...(!busy && { color: colors.warn }),
-    context: `${member.role}.${cluster.ownership}.absent${containerMark(member)}`,
+    context: `container.${member.role}.${cluster.ownership}.${member.state}`,
   };
 }
 

@@ -18,6 +18,8 @@ export interface TailListener {
   onLines(lines: readonly TailLine[]): void;
   /** All that could be asked has been asked, and what was new is told. */
   onLook(): void;
+  /** Nobody answers. */
+  onSilence?(): void;
   /** A part of the logs can't be read, and why; told once for each reason. Not told: that nobody answers. */
   onTrouble(reason: string): void;
 }
@@ -104,6 +106,7 @@ class Tail {
       restMs = Math.min(restMs, maxRestMs);
       this.#tell();
       if (answered) this.#later(() => this.#listener.onLook());
+      else if (!this.#stop.signal.aborted) this.#listener.onSilence?.();
       // It rejects when disposed of, which the loop sees by itself.
       await sleep(restMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }

@@ -15,6 +15,7 @@ export const Commands = {
   copyAddress: 'flowClusters.cluster.copyAddress',
   showClusterLogs: 'flowClusters.cluster.logs',
   scaleCluster: 'flowClusters.cluster.scale',
+  openShell: 'flowClusters.container.shell',
   retireWorker: 'flowClusters.worker.retire',
   cancelRetire: 'flowClusters.worker.cancelRetire',
   useForRuns: 'flowClusters.cluster.useForRuns',

@@ -1,12 +1,14 @@
 import type { Cluster, WorkerIncident } from '../core/cluster.ts';
 import { type Disposable, Emitter } from '../core/emitter.ts';
 import type { ClusterManager } from '../core/manager.ts';
+import { type ClusterMember, type MemberLogLine, memberLabel } from '../core/members.ts';
 import type { SchedulerInfo } from '../core/schedulerInfo.ts';
 import type { Store, StoreEvent } from '../core/store.ts';
 import { Departures } from '../dask/departures.ts';
 import { type TailLine, tailLogs } from '../dask/logTail.ts';
 import { SchedulerClient } from '../dask/scheduler.ts';
 import type { ClusterOutputs } from './clusterOutputs.ts';
+import { MemberLogs } from './memberLogs.ts';
 import { PrintedLog } from './printedLog.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -45,6 +47,8 @@ export class ClusterLog {
   readonly #told = new Emitter<readonly LogEntry[]>();
   readonly #listening: Disposable[] = [];
   readonly #printed: PrintedLog;
+  /** What containers print, as long as Dask in them does not answer. */
+  readonly #containers: MemberLogs;
   #entries: LogEntry[] = [];
   #tail: { readonly departures: Departures | undefined; dispose(): void } | undefined;
   #schedulerId: string | undefined;
@@ -53,9 +57,14 @@ export class ClusterLog {
     this.#id = clusterId;
     this.#parts = parts;
     this.#printed = new PrintedLog((lines) => this.#tell(lines.map(printedEntry)));
+    this.#containers = new MemberLogs({
+      onLine: (member, line) => this.#tell([memberEntry(member, line)]),
+      onTrouble: (_, reason) => this.#say('warn', reason),
+    });
     const cluster = this.#cluster;
     if (!cluster) return;
     for (const incident of cluster.incidents ?? []) this.#incident(incident);
+    this.#containers.update(cluster.members ?? [], parts.manager.members(clusterId));
     this.#state(cluster);
     this.#followPrinted();
     this.#listening.push(parts.store.onDidChange((event) => this.#hear(event)));
@@ -72,6 +81,7 @@ export class ClusterLog {
 
   dispose(): void {
     this.#stopTail();
+    this.#containers.dispose();
     for (const listening of this.#listening) listening.dispose();
     this.#told.dispose();
   }
@@ -88,6 +98,8 @@ export class ClusterLog {
       const text = `worker ${event.worker} was restarted`;
       this.#tell([{ level: 'info', source: 'cluster', timeMs: Date.now(), text, workers: [event.worker] }]);
     }
+    if (event.type === 'cluster.members')
+      this.#containers.update(event.members, this.#parts.manager.members(this.#id));
     if (event.type === 'cluster.info') this.#info(event.info);
     if (event.type === 'cluster.state') this.#state(this.#cluster);
   }
@@ -109,8 +121,10 @@ export class ClusterLog {
       const { message, hint, detail } = state.failure;
       this.#say('error', [`${name} failed: ${message}`, hint, detail].filter(Boolean).join('\n'));
     }
+    if (state.kind === 'starting' || state.kind === 'lost') this.#containers.on = true;
     if (state.kind === 'running' || state.kind === 'lost') this.#startTail(cluster);
     else this.#stopTail();
+    if (state.kind === 'stopping' || state.kind === 'stopped') this.#containers.on = false;
   }
 
   #startTail({ ownership }: Cluster): void {
@@ -132,14 +146,20 @@ export class ClusterLog {
           });
     const tail = tailLogs(client, () => this.#cluster?.info?.workers ?? [], {
       onLines: (lines) => {
-        this.#tell(lines.map(tailEntry));
+        this.#tell(lines.filter(({ text }) => this.#containers.logged(text)).map(tailEntry));
         departures?.onLines(lines);
         this.#printed.logged(
           lines.map(({ text }) => text),
           Date.now(),
         );
       },
-      onLook: () => departures?.onLook(),
+      onLook: () => {
+        this.#containers.on = false;
+        departures?.onLook();
+      },
+      onSilence: () => {
+        this.#containers.on = true;
+      },
       onTrouble: (reason) => this.#say('warn', reason),
     });
     const dispose = () => {
@@ -195,6 +215,24 @@ const levels: Readonly<Record<string, LogLevel>> = {
 
 /** Python's `asctime - name - levelname - message`, which is Dask's default. */
 const usualLine = /^[\d-]+ [\d:,]+ - (\S+) - [A-Z]+ - (.*)$/s;
+
+/** A line of a container's log. Of a worker's and its nanny's, which are one container, both are the worker's. */
+function memberEntry(member: ClusterMember, { timeMs, text }: MemberLogLine): LogEntry {
+  const [, logger, message] = usualLine.exec(text) ?? [];
+  const level = / - (DEBUG|WARNING|ERROR|CRITICAL) - /.exec(text)?.[1];
+  return {
+    level: (logger !== undefined && level !== undefined && levels[level]) || 'info',
+    source: memberLabel(member),
+    ...(timeMs !== undefined && { timeMs }),
+    text:
+      message === undefined
+        ? text
+        : logger === `distributed.${member.role}`
+          ? message
+          : `${logger}: ${message}`,
+    workers: member.workers,
+  };
+}
 
 function tailEntry({ kind, servers, timeMs, level, text }: TailLine): LogEntry {
   const names = servers.map(({ name }) => name);

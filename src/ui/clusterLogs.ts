@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { Cluster } from '../core/cluster.ts';
+import { memberLabel } from '../core/members.ts';
 import type { StoreEvent } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
 import { ClusterLog, type ClusterLogParts, entryText, type LogEntry } from '../runs/clusterLog.ts';
@@ -134,6 +135,8 @@ export class ClusterLogs implements vscode.Disposable {
 function partOf(cluster: Cluster, node: TreeNode | undefined): string {
   if (node?.context.startsWith('scheduler')) return 'scheduler';
   const worker = cluster.info?.workers.find(({ address }) => address === node?.worker);
+  const member = cluster.members?.find(({ name }) => name === node?.member);
+  if (!worker && member) return memberLabel(member);
   return worker ? `worker ${worker.name}` : '';
 }
 

@@ -36,6 +36,10 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
       'flowClusters.hasDrains',
       clusters.some(({ drains = [] }) => drains.length > 0),
     );
+    tell(
+      'flowClusters.hasContainers',
+      clusters.some(({ members = [] }) => members.some(({ state }) => state === 'running')),
+    );
     tell('flowClusters.hasActiveCluster', store.snapshot.activeClusterId !== undefined);
     tell('flowClusters.hasTarget', store.snapshot.targetClusterId !== undefined);
   };

@@ -1,4 +1,5 @@
 import type { Cluster } from '../../../src/core/cluster.ts';
+import type { ClusterMember } from '../../../src/core/members.ts';
 import type { Run } from '../../../src/core/run.ts';
 import type { SchedulerInfo, WorkerInfo } from '../../../src/core/schedulerInfo.ts';
 
@@ -23,6 +24,21 @@ export const aRun: Run = {
   tasks: [],
   notes: [],
 };
+
+/** The container of the scheduler, or of the worker with this name. */
+export function aMember(who: string, other: Partial<ClusterMember> = {}): ClusterMember {
+  return {
+    name: `flow-clusters-1-${who}`,
+    id: '4f1c2ab01234',
+    role: who === 'scheduler' ? 'scheduler' : 'worker',
+    workers: who === 'scheduler' ? [] : [who],
+    image: 'my-image:1',
+    state: 'running',
+    restarts: 0,
+    sinceMs: 0,
+    ...other,
+  };
+}
 
 const MiB = 1024 * 1024;
 

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Cluster, ClusterState } from '../../../src/core/cluster.ts';
 import { readExecutors } from '../../../src/core/executor.ts';
+import type { ClusterMember } from '../../../src/core/members.ts';
 import type { RunState } from '../../../src/core/run.ts';
 import { emptySnapshot, type Snapshot } from '../../../src/core/store.ts';
 import { clusterNodes, executorNodes, runNodes, type TreeNode } from '../../../src/core/tree.ts';
 import { Commands } from '../../../src/protocol/commands.ts';
-import { aCluster, aRun, aWorker, infoOf } from '../core/samples.ts';
+import { aCluster, aMember, aRun, aWorker, infoOf } from '../core/samples.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const text = (name: string) => readFileSync(join(root, name), 'utf8');
@@ -304,6 +305,29 @@ describe('actions of a row', () => {
     assert.equal(actions('flowClusters.clusters', workers?.children?.[0]), 'logs retire');
     const without = clusterRow({ kind: 'running', ...place, dashboard: null })?.children?.[0];
     assert.equal(actions('flowClusters.clusters', without), 'copyAddress insertClient logs');
+  });
+
+  it('of containers: a shell where one runs, also while its cluster starts', () => {
+    const offered = (state: ClusterState, member: Partial<ClusterMember>, info = infoOf(aWorker(0))) => {
+      const members = [aMember('scheduler', member), aMember('0', member), aMember('1', member)];
+      const cluster: Cluster = { ...aCluster, state, members, info };
+      const [row] = clusterNodes({ ...emptySnapshot, clusters: new Map([['c1', cluster]]) }, 0);
+      const rows = (row?.children ?? []).flatMap((child) => [child, ...(child.children ?? [])]);
+      return rows.map((one) => [one.label, actions('flowClusters.clusters', one)]);
+    };
+    const [starting, running] = clusterStates as [ClusterState, ClusterState];
+    assert.deepEqual(offered(running, {}), [
+      ['scheduler', 'copyAddress dashboard insertClient logs shell'],
+      ['workers (1)', ''],
+      ['worker 0', 'logs retire shell'],
+      ['worker 1', 'logs shell'],
+    ]);
+    assert.deepEqual(offered(running, { state: 'exited' }).at(-1), ['worker 1', 'logs']);
+    assert.deepEqual(offered(starting, {}), [
+      ['scheduler', 'logs shell'],
+      ['worker 0', 'logs shell'],
+      ['worker 1', 'logs shell'],
+    ]);
   });
 
   it('of workers by what they do', () => {

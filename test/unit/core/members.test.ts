@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import type { ClusterState } from '../../../src/core/cluster.ts';
+import { formatClock } from '../../../src/core/format.ts';
+import { type ClusterMember, memberLabel, memberText, outOfMemoryText } from '../../../src/core/members.ts';
+import { emptySnapshot, reduce } from '../../../src/core/store.ts';
+import { clusterNodes, type TreeNode } from '../../../src/core/tree.ts';
+import { aCluster, aMember, aWorker, infoOf } from './samples.ts';
+
+const MiB = 1024 * 1024;
+const clock = formatClock(0);
+const running: ClusterState = { kind: 'running', sinceMs: 0, address: 'tls://127.0.0.1:1', dashboard: null };
+
+/** The rows under the cluster, two spaces a level. */
+function read(state: ClusterState, members: ClusterMember[], info = infoOf()): string[] {
+  const lines = (nodes: readonly TreeNode[], indent: string): string[] =>
+    nodes.flatMap(({ label, description, children = [] }) => [
+      `${indent}${[label, description].filter(Boolean).join(' | ')}`,
+      ...lines(children, `${indent}  `),
+    ]);
+  return lines(nodesOf(state, members, info), '');
+}
+
+function nodesOf(state: ClusterState, members: ClusterMember[], info = infoOf()): readonly TreeNode[] {
+  const known = { ...emptySnapshot, clusters: new Map([['c1', { ...aCluster, state, info }]]) };
+  const snapshot = reduce(known, { type: 'cluster.members', id: 'c1', members });
+  return clusterNodes(snapshot, 0)[0]?.children ?? [];
+}
+
+describe('containers', () => {
+  it('read as what they are and how they are', () => {
+    assert.equal(memberLabel(aMember('scheduler')), 'scheduler');
+    assert.equal(memberLabel(aMember('1')), 'worker 1');
+    assert.equal(memberLabel(aMember('1', { workers: ['0', '1'] })), 'workers 0, 1');
+    assert.equal(memberText(aMember('1')), 'container 4f1c… · running');
+    const killed = { state: 'exited', exitCode: 137, outOfMemoryMs: 0, restarts: 2 } as const;
+    assert.equal(
+      memberText(aMember('1', killed)),
+      'container 4f1c… · exited 137, out of memory · 2 restarts',
+    );
+    assert.equal(
+      memberText(aMember('1', { outOfMemoryMs: 0 })),
+      `container 4f1c… · running, was out of memory at ${clock}`,
+    );
+    assert.equal(memberText(aMember('1', { state: 'exited' })), 'container 4f1c… · exited');
+  });
+
+  it('say plainly that memory was too little, and what helps', () => {
+    assert.equal(
+      outOfMemoryText(aMember('1'), 512 * MiB),
+      'worker 1 ran out of memory (limit 512 MiB) and was killed: raise memory_limit of the executor',
+    );
+    assert.equal(
+      outOfMemoryText(aMember('scheduler'), undefined),
+      "scheduler was killed: the engine's machine ran out of memory",
+    );
+  });
+
+  it('have rows while their cluster starts', () => {
+    const starting: ClusterState = { kind: 'starting', sinceMs: 0, stage: 'pulling my-image:1: 42 %' };
+    assert.deepEqual(read(starting, [aMember('scheduler'), aMember('0', { state: 'created' })]), [
+      'scheduler | container 4f1c… · running',
+      'worker 0 | container 4f1c… · created',
+    ]);
+    const [row] = clusterNodes(
+      { ...emptySnapshot, clusters: new Map([['c1', { ...aCluster, state: starting }]]) },
+      5000,
+    );
+    assert.equal(row?.description, 'starting · pulling my-image:1: 42 % · 00:05 · static');
+  });
+
+  it('are told of at their worker, or have a row where the scheduler does not know one', () => {
+    const members = [
+      aMember('scheduler', { state: 'paused' }),
+      aMember('0', { restarts: 1 }),
+      aMember('1', { state: 'exited', exitCode: 1 }),
+    ];
+    assert.deepEqual(read(running, members, infoOf(aWorker(0))), [
+      'scheduler | tls://127.0.0.1:1 · paused',
+      'workers (1) | 1 not connected',
+      '  worker 0 | 2 threads · 73 % · 412 MiB of 4 GiB · transform · 1 restart',
+      '  worker 1 | container 4f1c… · exited 1',
+    ]);
+    const [, workers] = nodesOf(running, members, infoOf(aWorker(0)));
+    const [connected, gone] = workers?.children ?? [];
+    assert.match(
+      connected?.tooltip ?? '',
+      new RegExp(
+        `\\nContainer flow-clusters-1-0 \\(4f1c2ab01234\\)\\nImage: my-image:1\\nrunning since ${clock}`,
+      ),
+    );
+    assert.equal(gone?.icon, 'vm');
+    assert.equal(gone?.member, 'flow-clusters-1-1');
+  });
+
+  it('say nothing more of a worker whose container is well', () => {
+    const [, , worker] = read(running, [aMember('scheduler'), aMember('0')], infoOf(aWorker(0)));
+    assert.equal(worker, '  worker 0 | 2 threads · 73 % · 412 MiB of 4 GiB · transform');
+  });
+});
