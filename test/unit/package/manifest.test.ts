@@ -318,7 +318,7 @@ describe('actions of a row', () => {
     const [starting, running] = clusterStates as [ClusterState, ClusterState];
     assert.deepEqual(offered(running, {}), [
       ['scheduler', 'copyAddress dashboard insertClient logs shell'],
-      ['workers (1)', ''],
+      ['workers (1)', 'logs'],
       ['worker 0', 'logs retire shell'],
       ['worker 1', 'logs shell'],
     ]);
