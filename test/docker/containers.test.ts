@@ -39,6 +39,8 @@ describe('containers of a cluster', function () {
     manager = new ClusterManager({ store, watch: watchScheduler, log: new MemoryLog() });
   });
   afterEach(async () => {
+    // Static ones would outlive their manager.
+    await Promise.all([...store.snapshot.clusters.keys()].map((id) => manager.stop(id, { force: true })));
     await manager.dispose();
     assert.deepEqual(await leftovers(engine), []);
   });
@@ -203,6 +205,25 @@ describe('containers of a cluster', function () {
     await assert.rejects(
       manager.members(id)?.shell('nobody', { rows: 1, columns: 1 }) ?? Promise.resolve(),
       /The container nobody is not there any more/,
+    );
+  });
+
+  it('are known of a cluster that another window has started', async () => {
+    const id = await start();
+    const before = members(id);
+    const keepsake = manager.handle(id).keepsake?.();
+    assert.ok(keepsake);
+    await manager.dispose();
+    const backend = dockerBackend();
+    const taken = manager.adopt({ name: 'again', executor: 'docker', backend, keepsake });
+    await taken.found;
+    const facts = (all: readonly ClusterMember[]) =>
+      all.map((one) => [one.name, one.id, one.image, one.state]);
+    await until(() => members(taken.id).length === 2);
+    assert.deepEqual(facts(members(taken.id)), facts(before));
+    await container(member(taken.id, 'worker')).kill();
+    await until(
+      () => member(taken.id, 'worker').restarts === 1 && member(taken.id, 'worker').state === 'running',
     );
   });
 

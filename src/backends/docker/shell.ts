@@ -93,7 +93,8 @@ class Shell implements MemberShell {
   async #hangUp(): Promise<void> {
     try {
       const exec = await this.#container.exec({ Cmd: ['python3', '-c', hangUp, this.#mark] });
-      await exec.start({ Detach: true });
+      // Nobody reads what it says: the connection would stay open.
+      (await exec.start({ Detach: true })).destroy();
     } catch {
       // The container has ended, and its shell with it; or it is paused, and the shell ends with it.
     }

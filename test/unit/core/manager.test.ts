@@ -4,7 +4,7 @@ import { UserError } from '../../../src/core/errors.ts';
 import { ClusterManager, type Watch } from '../../../src/core/manager.ts';
 import { Store } from '../../../src/core/store.ts';
 import { MemoryLog } from '../../support/host.ts';
-import { aWorker, infoOf } from './samples.ts';
+import { aMember, aWorker, infoOf } from './samples.ts';
 
 const executor = { name: 'local', kind: 'local' } as const;
 
@@ -137,6 +137,23 @@ describe('cluster manager', () => {
     await manager.stop(id, { force: true });
     await manager.stop('never was', { force: false });
     assert.deepEqual(backend.closes, [false, true]);
+  });
+
+  it('knows the containers of a cluster from its start on, and how to get at them', async () => {
+    const { backend, manager, id, started, store } = bench();
+    assert.equal(manager.members(id), undefined);
+    const access = {
+      follow: () => Promise.resolve(),
+      shell: () => Promise.reject(new UserError('unreachable', 'gone')),
+    };
+    backend.context?.members?.([aMember('scheduler', { state: 'created' })], access);
+    assert.equal(store.snapshot.clusters.get(id)?.members?.[0]?.state, 'created');
+    assert.equal(manager.members(id), access);
+    backend.answer();
+    await started;
+    await manager.stop(id, { force: true });
+    backend.context?.members?.([], access);
+    assert.equal(manager.members(id), undefined);
   });
 
   it('says of a cluster, temporary ones too, that it could not be stopped', async () => {
