@@ -221,6 +221,8 @@ describe('containers of a cluster', function () {
       all.map((one) => [one.name, one.id, one.image, one.state]);
     await until(() => members(taken.id).length === 2);
     assert.deepEqual(facts(members(taken.id)), facts(before));
+    // From here on this window sees to it.
+    await manager.scale(taken.id, 1);
     await container(member(taken.id, 'worker')).kill();
     await until(
       () => member(taken.id, 'worker').restarts === 1 && member(taken.id, 'worker').state === 'running',
