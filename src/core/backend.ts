@@ -43,6 +43,10 @@ export interface ClusterHandle {
   readonly finished: Promise<ClusterExit>;
   /** Python and packages of the workers, by name; absent if not known. Clients of other versions may fail. */
   readonly versions?: Readonly<Record<string, string>>;
+  /** Packages that runs may need and that its workers do not have; absent if nobody has looked. */
+  readonly missing?: readonly string[];
+  /** What those who run something there should know of it. */
+  readonly notes?: readonly string[];
   /** Hears of the tasks of one run, counted in the scheduler. Absent: this cluster cannot count. */
   onTasks?(runId: string, listener: (groups: TaskNumbers) => void): Disposable;
   /**

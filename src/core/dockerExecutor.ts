@@ -5,7 +5,7 @@ import type { AdaptLimits } from './scaling.ts';
 export interface DockerExecutor {
   readonly name: string;
   readonly kind: 'docker';
-  /** An image with `distributed` for Python 3.8 or later. */
+  /** An image with `distributed` for Python 3.8 or later, or {@link runImage}. */
   readonly image: string;
   readonly n_workers?: number | undefined;
   readonly adapt_kwargs?: AdaptLimits | undefined;
@@ -40,6 +40,9 @@ const hourSeconds = 3600;
 
 /** How many seconds a static cluster idles before it ends by itself. */
 export const idleSeconds = ({ idle_timeout }: DockerExecutor): number => idle_timeout ?? hourSeconds;
+/** Stands for the image that the run itself is in. What that is, is found when a cluster starts. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: it is written so in settings
+export const runImage = '${runImage}';
 
 const text = z.string().check(z.minLength(1));
 /** `source:target[:options]`; a source may be a Windows path. */
@@ -66,7 +69,7 @@ export const dockerFields = {
 
 /** What a field must be, in words. */
 export const dockerExpectations: Readonly<Record<string, string>> = {
-  image: 'the name of an image, such as "my-prefect-image"',
+  image: `the name of an image, such as "my-prefect-image", or "${runImage}"`,
   cpus: 'a number of cores, such as 1.5',
   env: 'an object of texts',
   volumes: 'a list of "source:/target" or "source:/target:ro"',

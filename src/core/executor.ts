@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { type DockerExecutor, dockerExpectations, dockerFields } from './dockerExecutor.ts';
+import { type DockerExecutor, dockerExpectations, dockerFields, runImage } from './dockerExecutor.ts';
 import {
   type AdaptLimits,
   type Advice,
@@ -248,7 +248,7 @@ export function describeExecutor(executor: Executor): string {
   const adaptive = adapt_kwargs && limitsSize(adapt_kwargs);
   const parts = [
     executor.kind,
-    executor.kind === 'docker' ? executor.image : undefined,
+    executor.kind === 'docker' ? imageText(executor.image) : undefined,
     adaptive,
     size ?? (adaptive ? undefined : 'sized by the cores'),
     processes === false ? 'threads in one process' : undefined,
@@ -256,6 +256,8 @@ export function describeExecutor(executor: Executor): string {
   ];
   return parts.filter((part) => part !== undefined).join(' · ');
 }
+
+const imageText = (image: string) => (image === runImage ? 'the run’s own image' : image);
 
 function describeLocalDask({ scheduler = 'threads', num_workers }: LocalDaskExecutor): string {
   const noun = scheduler === 'threads' ? 'thread' : 'process';

@@ -1,5 +1,7 @@
 import type { ClusterHandle, TaskNumbers } from '../core/backend.ts';
 import type { Disposable } from '../core/emitter.ts';
+import { UserError } from '../core/errors.ts';
+import type { FlowApiId } from '../core/flow.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
 import type { Versions } from '../host/versions.ts';
@@ -50,6 +52,18 @@ function isAlone({ runId, clusterId, store }: ClusterUse): boolean {
     (run) => run.id !== runId && run.clusterId === clusterId && !isOver(run),
   );
   return others.length === 0;
+}
+
+/**
+ * Throws a {@link UserError} if workers of this cluster are known to lack what a flow of this API needs there: each of
+ * its tasks would fail.
+ */
+export function checkWorkers({ missing = [] }: Pick<ClusterHandle, 'missing'>, api: FlowApiId): void {
+  if (api === 'dask' || !missing.includes('prefect')) return;
+  throw new UserError('package-missing', 'The workers of this cluster have no prefect', {
+    hint: 'Add it to their image, in the version that the flow runs with, or build an image from your environment.',
+    action: { kind: 'open-settings', key: 'flowClusters.executors' },
+  });
 }
 
 /** In words, how what a run has differs from what its workers have; undefined if nothing is known to differ. */

@@ -10,7 +10,7 @@ import type { Store } from '../core/store.ts';
 import { versionsOf } from '../host/versions.ts';
 import type { HostEvent, RunEvent } from '../protocol/host.ts';
 import type { RunChannel } from './channel.ts';
-import { followCluster, versionNote } from './clusterNews.ts';
+import { checkWorkers, followCluster, versionNote } from './clusterNews.ts';
 import type { ClusterOutputs } from './clusterOutputs.ts';
 import { exitOf } from './exit.ts';
 import { endState } from './failure.ts';
@@ -90,6 +90,7 @@ export class LiveRun {
       this.#cluster = handle;
       // Before the next wait: a cluster that dies during it takes the run along.
       void handle.finished.then((exit) => this.#onClusterEnd(exit));
+      checkWorkers(handle, flow.api);
       await this.#follow(handle);
       const url = await api;
       const port = url && loopbackPort(url);
@@ -188,7 +189,10 @@ export class LiveRun {
       onTasks: (groups) => this.#tasks.count(groups),
       note: (text) => this.#note(text),
     });
-    const note = handle.versions && versionNote(versionsOf(await this.#request.host.hello), handle.versions);
+    for (const note of handle.notes ?? []) this.#note(note);
+    const { prefect, ...dask } = versionsOf(await this.#request.host.hello);
+    const mine = this.#request.flow.api === 'dask' || !prefect ? dask : { ...dask, prefect };
+    const note = handle.versions && versionNote(mine, handle.versions);
     if (note) this.#note(note);
   }
 

@@ -28,7 +28,7 @@ import { Containers } from './containers.ts';
 import { type EngineChoice, type EnginePlace, findEngine, openEngine } from './engine.ts';
 import { endText, isOutOfNetworks, MemberFailure, startError } from './failures.ts';
 import { memberFiles } from './files.ts';
-import { ensureImage } from './image.ts';
+import { ensureImage, type ImageFacts, isForeign } from './image.ts';
 import {
   type ClusterShape,
   dashboardPort,
@@ -42,6 +42,7 @@ import {
 import { MemberWatch } from './memberWatch.ts';
 import { findReach, type Reach } from './reach.ts';
 import { findLeftovers, type Leftover, removeCluster, removeOrphans } from './removal.ts';
+import { withRunImage } from './runImage.ts';
 import { DockerWorkers } from './workers.ts';
 
 export interface DockerBackendOptions {
@@ -71,6 +72,9 @@ interface Kept {
   readonly entrypoint: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly dashboard: boolean;
+  /** Of its members; null: their image has it not. */
+  readonly packages: Readonly<Record<string, string | null>>;
+  readonly notes?: readonly string[];
   readonly security: Security;
   /** Absent: a fixed number. */
   readonly limits?: AdaptLimits;
@@ -102,12 +106,13 @@ export class DockerBackend implements Backend<DockerExecutor> {
     stage('connecting to Docker');
     const place = await findEngine(executor);
     const engine = await openEngine(place, signal);
+    const own = await withRunImage(executor, { engine, env: context.inherit.env ?? {}, signal });
     const reach = await findReach(engine, place);
     this.#options.onUse?.();
     const sweep = this.#sweep(engine, place);
     sweep.catch(() => undefined); // it is told in the log
     const id = (this.#options.newId ?? newClusterId)();
-    const means = { ...{ engine, place, reach, executor, context, sweep, id }, books: this.#books };
+    const means = { ...{ engine, place, reach, executor: own, context, sweep, id }, books: this.#books };
     const cluster = new DockerCluster({ ...means, ...this.#options });
     try {
       return await cluster.start();
@@ -120,7 +125,7 @@ export class DockerBackend implements Backend<DockerExecutor> {
         },
       );
       signal.throwIfAborted();
-      throw startError(error, executor, place, { isGone });
+      throw startError(error, own, place, { isGone, image: cluster.image });
     }
   }
 
@@ -247,6 +252,8 @@ const slow = ({ host }: EnginePlace) =>
   );
 
 class DockerCluster {
+  /** Undefined until it has been looked at. */
+  image: ImageFacts | undefined;
   readonly #id: string;
   readonly #engine: Docker;
   readonly #place: EnginePlace;
@@ -301,6 +308,7 @@ class DockerCluster {
       makeCertificates(this.#id),
       this.#made(this.#createNetwork()),
     ]);
+    this.image = image;
     const size = sizeOf(this.#executor, cores);
     const shape = this.#shape(size.threads, image.entrypoint);
     const files = await memberFiles(this.#means.pythonFolder, certificates.members);
@@ -325,13 +333,14 @@ class DockerCluster {
     });
     for (const one of starting) void this.#made(one);
     await started;
-    const { dashboard } = await listening;
+    const { dashboard, packages } = await listening;
     await Promise.all(starting);
     const { env } = shape;
     const { threads } = size;
     const limits = this.#executor.adapt_kwargs;
     const kept = {
-      ...{ host: this.#place.host, executor: this.#executor, threads, env, dashboard },
+      ...{ host: this.#place.host, executor: this.#executor, threads, env, dashboard, packages },
+      ...(isForeign(image) && { notes: [emulated(this.#executor.image, image)] }),
       ...{ entrypoint: image.entrypoint, security: certificates.client },
     };
     return this.#join(scheduler, { ...kept, ...(limits && { limits }) }, size.workers);
@@ -378,7 +387,8 @@ class DockerCluster {
     this.#relay = new Relay({ host, port: Number(port), security });
     const client = new SchedulerClient(`tls://${address}`, { security, timeoutMs: callTimeoutMs });
     this.#client = client;
-    const { packages, python } = await client.versions({ signal: this.#life.signal });
+    // Its own connection shows that the scheduler is reached; what it has, its member has said.
+    await client.versions({ signal: this.#life.signal });
     void scheduler.ended.then((end) => this.#schedulerEnded(end));
     if (this.#isStatic) this.#kept = kept;
     if (limits) void this.#adaptAsLead(limits);
@@ -386,7 +396,8 @@ class DockerCluster {
       ...{ address: `tls://${address}`, security },
       dashboard: dashboard ? `http://${url}/status` : null,
       workers: limits ? Math.min(workers, limits.minimum ?? 0) : workers,
-      versions: { ...packages, python },
+      ...known(kept.packages),
+      ...(kept.notes && { notes: kept.notes }),
     });
   }
 
@@ -419,6 +430,8 @@ class DockerCluster {
     readonly dashboard: string | null;
     readonly workers: number;
     readonly versions: Readonly<Record<string, string>>;
+    readonly missing: readonly string[];
+    readonly notes?: readonly string[];
   }): ClusterHandle {
     return {
       ...facts,
@@ -713,6 +726,23 @@ class DockerCluster {
     }
   }
 }
+
+/** What a member has said of its packages, as a handle has it. */
+function known(packages: Readonly<Record<string, string | null>>): {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly missing: readonly string[];
+} {
+  const versions: Record<string, string> = {};
+  const missing = [];
+  for (const [name, version] of Object.entries(packages)) {
+    if (version === null) missing.push(name);
+    else versions[name] = version;
+  }
+  return { versions, missing };
+}
+
+const emulated = (name: string, { architecture, engineArchitecture }: ImageFacts) =>
+  `The image ${name} is for ${architecture} and is emulated on ${engineArchitecture}, which is slow.`;
 
 /** Where members print: a socket of the run's terminal, or nowhere. */
 class Output {

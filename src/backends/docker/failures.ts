@@ -2,6 +2,7 @@ import type { DockerExecutor } from '../../core/dockerExecutor.ts';
 import { UserError } from '../../core/errors.ts';
 import type { ContainerEnd } from './container.ts';
 import type { EnginePlace } from './engine.ts';
+import { type ImageFacts, isForeign } from './image.ts';
 import type { MemberLine } from './members.ts';
 
 type FailedLine = Extract<MemberLine, { event: 'failed' }>;
@@ -94,16 +95,26 @@ const known: readonly {
 
 /**
  * Why a cluster in Docker did not start, as the user can act on it.
- * @param engine whether it can't even remove what was made: what else it said then is of no use
+ * @param about `isGone`: the engine can't even remove what was made, so what else it said then is of no use. `image`:
+ *   undefined if it failed before the image was looked at
  */
 export function startError(
   error: unknown,
   executor: DockerExecutor,
   place: EnginePlace,
-  engine: { readonly isGone: boolean } = { isGone: false },
+  about: { readonly isGone?: boolean; readonly image?: ImageFacts | undefined } = {},
 ): unknown {
   if (error instanceof UserError) return error;
-  if (engine.isGone) return wentAway(error, place);
+  if (about.isGone) return wentAway(error, place);
+  const { image } = about;
+  if (image && isForeign(image) && /exec format error/i.test(reasonOf(error))) {
+    const { architecture, engineArchitecture } = image;
+    return new UserError(
+      'cluster-failed',
+      `The image ${executor.image} is for ${architecture}, and the machine of the Docker engine is ${engineArchitecture}`,
+      { hint: `Build or pull it for ${engineArchitecture}.`, action: openSettings, cause: error },
+    );
+  }
   if (error instanceof MemberFailure) return memberError(error, executor);
   const text = reasonOf(error);
   for (const { pattern, message, hint } of known) {

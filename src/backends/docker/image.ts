@@ -7,6 +7,14 @@ import { UserError } from '../../core/errors.ts';
 export interface ImageFacts {
   readonly id: string;
   readonly entrypoint: readonly string[];
+  /** The kind of processor that it is for, such as `arm64`; and that of the engine's machine. */
+  readonly architecture: string;
+  readonly engineArchitecture: string;
+}
+
+/** Whether another kind of processor is meant than the engine's machine has. An emulator may run it all the same. */
+export function isForeign({ architecture, engineArchitecture }: ImageFacts): boolean {
+  return architecture !== '' && engineArchitecture !== '' && architecture !== engineArchitecture;
 }
 
 export interface ImageMeans {
@@ -41,9 +49,18 @@ export async function ensureImage(
 
 async function inspect(engine: Docker, image: string): Promise<ImageFacts | undefined> {
   try {
-    const { Id, Config } = await engine.getImage(image).inspect();
+    // `version` and not `info`, which takes a tenth of a second.
+    const [{ Id, Config, Architecture }, { Arch }] = await Promise.all([
+      engine.getImage(image).inspect(),
+      engine.version(),
+    ]);
     const entrypoint = Config?.Entrypoint ?? [];
-    return { id: Id, entrypoint: typeof entrypoint === 'string' ? [entrypoint] : entrypoint };
+    return {
+      id: Id,
+      entrypoint: typeof entrypoint === 'string' ? [entrypoint] : entrypoint,
+      architecture: Architecture ?? '',
+      engineArchitecture: Arch ?? '',
+    };
   } catch (error) {
     if ((error as { statusCode?: number }).statusCode === 404) return undefined;
     throw error;

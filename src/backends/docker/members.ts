@@ -21,7 +21,13 @@ const log = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } 
 
 /** What a member tells of itself. */
 export type MemberLine =
-  | { readonly event: 'listening'; readonly dashboard: boolean; readonly distributed: string }
+  | {
+      readonly event: 'listening';
+      readonly dashboard: boolean;
+      readonly distributed: string;
+      /** Python and what runs share with workers; null: the image has it not. */
+      readonly packages: Readonly<Record<string, string | null>>;
+    }
   | {
       readonly event: 'failed';
       readonly reason: 'import' | 'start';

@@ -17,6 +17,7 @@ from . import relay
 MARK = "\x1eflow-clusters "
 SCHEDULER_PORT, DASHBOARD_PORT = 8786, 8787
 CLOSE_SECONDS = 3
+PACKAGES = ("dask", "distributed", "cloudpickle", "prefect")
 
 
 def main(text, folder):
@@ -98,9 +99,22 @@ async def _scheduler(order, folder):
 
     _hear(order, [scheduler], hear)
     dashboard = "dashboard" in getattr(scheduler, "services", {}) and "bokeh" in sys.modules
-    _say(event="listening", dashboard=dashboard, distributed=distributed.__version__)
+    _say(event="listening", dashboard=dashboard, distributed=distributed.__version__, packages=_packages())
     await scheduler.finished()
     return 0
+
+
+def _packages():
+    """Versions of what runs share with workers, None for what the image has not; read, never imported."""
+    from importlib import metadata
+
+    found = {"Python": "%d.%d" % sys.version_info[:2]}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 async def _close(servers):
