@@ -13,7 +13,7 @@ import { cacheDirectory } from './venv.mjs';
 
 const SUITE = 'bookworm';
 /** Change it with whatever the base image is made of. */
-const BASE = `flow-clusters-test/python:${SUITE}-1`;
+export const baseImage = `flow-clusters-test/python:${SUITE}-1`;
 const START_LIMIT_MS = 60_000;
 const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
 
@@ -28,7 +28,7 @@ export const imageNames = /** @type {const} */ (['dask-latest', 'prefect3', 'pre
  */
 export async function imageOf(name) {
   const hash = createHash('sha256')
-    .update(BASE)
+    .update(baseImage)
     .update(await readFile(requirements(name)));
   return `flow-clusters-test/${name}:${hash.digest('hex').slice(0, 12)}`;
 }
@@ -119,7 +119,8 @@ function answers() {
  */
 export async function ensureImages(host) {
   const docker = engineClient(host);
-  if (!(await docker.has(BASE))) await step(`Making the image ${BASE}`, (say) => makeBase(docker, say));
+  if (!(await docker.has(baseImage)))
+    await step(`Making the image ${baseImage}`, (say) => makeBase(docker, say));
   for (const name of imageNames) {
     const image = await imageOf(name);
     if (!(await docker.has(image)))
@@ -157,7 +158,7 @@ async function makeBase(docker, say) {
     if (await isThere(CA_BUNDLE)) await cp(CA_BUNDLE, join(rootfs, CA_BUNDLE));
     await writeFile(join(rootfs, 'etc', 'pip.conf'), await pipConfig());
     await rm(join(rootfs, 'var', 'cache', 'apt'), { recursive: true, force: true });
-    await importTree(docker.env, rootfs, BASE);
+    await importTree(docker.env, rootfs, baseImage);
   } finally {
     await rm(rootfs, { recursive: true, force: true });
   }
@@ -197,7 +198,7 @@ async function makeImage(docker, name, image, say) {
     await cp(requirements(name), join(context, 'requirements.txt'));
     // Compiled once, in the image: not anew by each container.
     const lines = [
-      `FROM ${BASE}`,
+      `FROM ${baseImage}`,
       'COPY requirements.txt /tmp/requirements.txt',
       'RUN python3 -m pip install --no-cache-dir --compile -r /tmp/requirements.txt',
       'CMD ["python3"]',
