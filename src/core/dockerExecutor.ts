@@ -114,3 +114,12 @@ export function sizeOf(
   }
   return { workers: n_workers, threads: threads_per_worker ?? Math.max(1, Math.floor(cores / n_workers)) };
 }
+
+/** Executors as settings have them, where one in Docker has this image: the one of that name, or a new one. */
+export function putImage(executors: unknown, name: string, image: string): unknown[] {
+  const all: unknown[] = Array.isArray(executors) ? executors : [];
+  const isIt = (one: unknown) =>
+    typeof one === 'object' && one !== null && 'name' in one && one.name === name;
+  if (!all.some(isIt)) return [...all, { name, kind: 'docker', image }];
+  return all.map((one) => (isIt(one) ? { ...(one as object), image } : one));
+}
