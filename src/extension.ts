@@ -25,6 +25,7 @@ import { followContext } from './ui/context.ts';
 import { Discoverer } from './ui/discovery.ts';
 import { FlowCommands } from './ui/flowCommands.ts';
 import { followHistory } from './ui/history.ts';
+import { ImageCommands } from './ui/imageCommands.ts';
 import { LeftoverCommands } from './ui/leftovers.ts';
 import { Lenses } from './ui/lenses.ts';
 import { logFailures, showError } from './ui/messages.ts';
@@ -88,6 +89,8 @@ export function activate(context: vscode.ExtensionContext): void {
     terminals: context.environmentVariableCollection,
   });
   const discoverer = new Discoverer({ store, manager, log });
+  const script = dist('python/environment_facts.py');
+  const images = new ImageCommands({ store, interpreters, memory, script });
   const retirements = new Retirements({
     store,
     manager,
@@ -116,6 +119,7 @@ export function activate(context: vscode.ExtensionContext): void {
     logs,
     shells,
     clients,
+    images,
     discoverer,
     leftovers,
     whenTrusted(() => kept.restore()),
@@ -149,6 +153,7 @@ export function activate(context: vscode.ExtensionContext): void {
         [Commands.setDefaultExecutor]: (node?: TreeNode) => setDefaultExecutor(store, node?.key),
         [Commands.configureExecutors]: () =>
           vscode.commands.executeCommand('workbench.action.openSettings', 'flowClusters.executors'),
+        [Commands.buildImage]: () => images.build(),
         [Commands.selectInterpreter]: () => selectInterpreter(),
         [Commands.showOutput]: () => log.show(),
         [Commands.cleanLeftovers]: () => leftovers.clean(),

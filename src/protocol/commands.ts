@@ -27,6 +27,7 @@ export const Commands = {
   dismissCluster: 'flowClusters.cluster.dismiss',
   setDefaultExecutor: 'flowClusters.executor.setDefault',
   configureExecutors: 'flowClusters.executor.configure',
+  buildImage: 'flowClusters.image.build',
   selectInterpreter: 'flowClusters.python.select',
   showOutput: 'flowClusters.output.show',
   cleanLeftovers: 'flowClusters.leftovers.clean',

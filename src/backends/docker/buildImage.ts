@@ -211,13 +211,11 @@ async function isThere(engine: Docker, tag: string): Promise<boolean> {
   }
 }
 
-const showOutput = { kind: 'show-output' } as const;
-
 /** @param said what the build has printed last */
 export function buildError(error: unknown, said: string, late = false): UserError {
   const text = error instanceof Error ? error.message : String(error);
   const fail = (message: string, hint: string) =>
-    new UserError('cluster-failed', message, { hint, action: showOutput, cause: error });
+    new UserError('cluster-failed', message, { hint, cause: error });
   if (late) {
     return fail(
       `The image was not built within ${buildTimeoutMs / 60_000} minutes`,
