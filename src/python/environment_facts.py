@@ -1,4 +1,4 @@
-"""Says in one JSON line what an image needs to be like this interpreter: Python, what is installed, a project's own list.
+"""Says in one JSON line what an image needs to be like this interpreter: Python, what it has, what a project lists.
 
 Its argument is the workspace's folder. Only reads; imports nothing that is not Python's own, or pip's.
 """

@@ -11,11 +11,12 @@ import { baseImage, imageOf } from '../../scripts/lib/docker.mjs';
 import { type BuildContext, buildImage, dockerfileOf, tagOf } from '../../src/backends/docker/buildImage.ts';
 import { pack } from '../../src/backends/docker/dockerode.ts';
 import { readSource } from '../../src/backends/docker/environment.ts';
+import { withRunImage } from '../../src/backends/docker/runImage.ts';
 import type { ClusterHandle } from '../../src/core/backend.ts';
 import { runImage } from '../../src/core/dockerExecutor.ts';
 import { UserError } from '../../src/core/errors.ts';
 import type { FlowDef } from '../../src/core/flow.ts';
-import { dockerBackend, dockerExecutor, leftovers, testEngine } from '../support/docker.ts';
+import { dockerBackend, dockerExecutor, leftovers, ownLabel, testEngine } from '../support/docker.ts';
 import { liveBench, prefectHome, pythonOf, removeFolder } from '../support/hostLive.ts';
 
 const script = fileURLToPath(new URL('../../src/python/environment_facts.py', import.meta.url));
@@ -29,6 +30,9 @@ async function tarOf(files: Readonly<Record<string, string | Buffer>>): Promise<
   for await (const chunk of tar) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
 }
+
+const [name = '', value = ''] = ownLabel.split('=');
+const owner = { name, value };
 
 describe('images of workers', function () {
   this.timeout(120_000);
@@ -229,5 +233,16 @@ describe('images of workers', function () {
     assert.match(versions?.Python ?? '', /^3\.\d+$/);
     assert.deepEqual(missing, ['prefect']);
     await assert.rejects(start(runImage), refused(/this run is in no image/));
+    const Labels = { [owner.name]: owner.value };
+    const container = await engine.createContainer({ Image: image, Labels, Cmd: ['true'] });
+    try {
+      const executor = await dockerExecutor('dask-latest', { image: runImage });
+      const machine = { env: {}, hostname: container.id.slice(0, 12), mounts: async () => '' };
+      const place = { engine, env: {}, signal: new AbortController().signal, machine };
+      const { Id } = await engine.getImage(image).inspect();
+      assert.equal((await withRunImage(executor, place)).image, Id);
+    } finally {
+      await container.remove();
+    }
   });
 });
