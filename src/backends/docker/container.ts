@@ -32,6 +32,7 @@ export class MemberContainer {
   readonly #end = Promise.withResolvers<ContainerEnd>();
   /** The engine's stream of what it prints, and to its stdin. */
   #stream: Duplex | undefined;
+  readonly #watching = new AbortController();
 
   constructor(container: Container, name: string) {
     this.#container = container;
@@ -63,12 +64,7 @@ export class MemberContainer {
     const ways = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
     this.#hear(await this.#container.attach(ways));
     // Before the start: with auto-removal a short life would be over before anyone asks.
-    const exit = this.#container.wait({ condition: 'next-exit' }) as Promise<{ StatusCode: number }>;
-    exit.then(
-      ({ StatusCode }) => this.#over(StatusCode),
-      // The engine has gone, or the container was removed before it ran.
-      () => this.#over(-1),
-    );
+    this.#watch('next-exit');
     await this.#container.start();
   }
 
@@ -79,11 +75,7 @@ export class MemberContainer {
     for (const line of before.split('\n').slice(0, -1)) this.#take(line);
     const ways = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
     this.#hear(await this.#container.attach(ways));
-    const exit = this.#container.wait({ condition: 'not-running' }) as Promise<{ StatusCode: number }>;
-    exit.then(
-      ({ StatusCode }) => this.#over(StatusCode),
-      () => this.#over(-1),
-    );
+    this.#watch('not-running');
   }
 
   /** Where a port of it is published on the engine's machine; undefined if it is not. */
@@ -122,6 +114,7 @@ export class MemberContainer {
 
   /** Hears no more of it, and lets it go on. */
   leave(): void {
+    this.#watching.abort();
     this.#stream?.destroy();
   }
 
@@ -129,7 +122,18 @@ export class MemberContainer {
   async remove(): Promise<void> {
     await removeContainer(this.#container);
     // Not before: a scheduler whose stdin ends says goodbye to its workers, which all log that.
+    this.#watching.abort();
     this.#stream?.destroy();
+  }
+
+  #watch(condition: 'next-exit' | 'not-running'): void {
+    const options = { condition, abortSignal: this.#watching.signal };
+    const exit = this.#container.wait(options) as Promise<{ StatusCode: number }>;
+    exit.then(
+      ({ StatusCode }) => this.#over(StatusCode),
+      // The engine has gone, or nobody wants to know any more: of one that is removed before it ran it never tells.
+      () => this.#over(-1),
+    );
   }
 
   #hear(ways: NodeJS.ReadWriteStream): void {
