@@ -36,4 +36,25 @@ describe('a person with an executor in Docker', function () {
       await workbench.close();
     }
   });
+
+  it('is shown the Dockerfile of a worker image before it is built, and why it could not be', async () => {
+    const workbench = await bed.open({ file: 'etl.py' });
+    try {
+      await workbench.runCommand('Flow Clusters: Build Worker Image…');
+      await workbench.asked('An image with Python').waitFor({ timeout: 30_000 });
+      await workbench.answer('flow-clusters-test/no:1');
+      const lines = workbench.page.locator('.view-line');
+      await lines.filter({ hasText: 'flow-clusters-test/no:1' }).waitFor({ timeout: 30_000 });
+      const question = await workbench.notification('Build the worker image by this Dockerfile?');
+      await workbench.screenshot('Dockerfile of a worker image');
+      await question.getByRole('button', { name: 'Build' }).click();
+      await workbench.notification("The base image can't be pulled");
+    } catch (error) {
+      await workbench.screenshot('failed worker image');
+      console.log((await bed.logs()).slice(-3000));
+      throw error;
+    } finally {
+      await workbench.close();
+    }
+  });
 });
