@@ -40,19 +40,19 @@ const socket = () => join(home(), 'docker.sock');
  * Runs an engine while `work` does: on a socket and with data of its own, so that what tests do to it happens to
  * nobody else, and what it has pulled and built is there the next time.
  * @template T
- * @param {(engine: {host: string, pid: number | undefined}) => Promise<T>} work `host` as `DOCKER_HOST` has it
+ * @param {(engine: {host: string}) => Promise<T>} work `host` as `DOCKER_HOST` has it
  * @returns {Promise<T>}
  * @throws {Error} where there can be none, saying what to do
  */
 export async function withDocker(work) {
   // Started by another of these, which ends it.
-  if (await answers()) return work({ host: `unix://${socket()}`, pid: undefined });
+  if (await answers()) return work({ host: `unix://${socket()}` });
   const dockerd = await ensureEngine();
   await mkdir(home(), { recursive: true });
   const log = join(home(), 'dockerd.log');
   const engine = await startEngine(dockerd, log);
   try {
-    return await work({ host: `unix://${socket()}`, pid: engine.child.pid });
+    return await work({ host: `unix://${socket()}` });
   } finally {
     await engine.stop();
   }
@@ -71,6 +71,9 @@ async function ensureEngine() {
   if (!dockerd) throw new Error('There is no dockerd, although docker.io is installed.');
   return dockerd;
 }
+
+/** What tests on an engine have in their environment. @param {string} host */
+export const dockerEnvironment = (host) => ({ DOCKER_HOST: host, FLOW_CLUSTERS_TEST_DOCKER: host });
 
 /** @param {string} dockerd @param {string} log where it writes */
 async function startEngine(dockerd, log) {

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { root } from './checkout.mjs';
 import { ensureChromium } from './chromium.mjs';
-import { ensureImages, withDocker } from './docker.mjs';
+import { dockerEnvironment, ensureImages, withDocker } from './docker.mjs';
 import { run } from './processes.mjs';
 import { ensureTestPython } from './testBed.mjs';
 import { ensureVenv, findPython } from './venv.mjs';
@@ -148,11 +148,8 @@ async function images() {
 
 /** Tests beside a Docker engine of their own. @type {Stage['run']} */
 function docker(context) {
-  return withDocker(({ host, pid }) =>
-    counted([bin('mocha'), 'test/docker/**/*.test.ts'], context, {
-      FLOW_CLUSTERS_TEST_DOCKER: host,
-      FLOW_CLUSTERS_TEST_DOCKERD: `${pid}`,
-    }),
+  return withDocker(({ host }) =>
+    counted([bin('mocha'), 'test/docker/**/*.test.ts'], context, dockerEnvironment(host)),
   );
 }
 
