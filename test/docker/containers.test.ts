@@ -195,7 +195,7 @@ describe('containers of a cluster', function () {
     assert.equal(await first.one.ended, 3);
     assert.match(first.printed(), /\b42\r\n24 80\r\n/);
     const second = await shell(id, name);
-    second.one.resize({ rows: 30, columns: 100 });
+    await second.one.resize({ rows: 30, columns: 100 });
     second.one.write('stty size; sleep 1000\n');
     await until(() => /30 100/.test(second.printed()));
     const processes = async () => JSON.stringify(await container(member(id, 'worker')).top());
