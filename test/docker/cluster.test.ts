@@ -120,6 +120,17 @@ describe('a cluster in Docker', function () {
     await until(async () => (await leftovers(engine)).length === 4);
   });
 
+  it('lets a worker go that somebody retires, and says that it was no accident', async () => {
+    await start({ n_workers: 2 });
+    await until(async () => (await workers()).length === 2);
+    const gone = (await workers()).find(({ name }) => name === '1');
+    await client?.retireWorkers([gone?.address ?? '']);
+    await until(() => steps.some(({ step }) => step?.why === 'retired'));
+    assert.deepEqual(steps.at(-1)?.step, { from: 2, to: 1, why: 'retired', worker: '1' });
+    assert.deepEqual(news, []);
+    await until(async () => (await leftovers(engine)).length === 3);
+  });
+
   it('starts a worker again whose container was killed, and says so', async () => {
     await start({ n_workers: 2 });
     await until(async () => (await workers()).length === 2);

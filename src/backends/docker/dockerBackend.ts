@@ -407,6 +407,7 @@ class DockerCluster {
       ...{ engine: this.#engine, shape, files, signal: this.#life.signal, watch },
       onPrint: (text) => this.#output.write(text),
       onNews: (news) => this.#context.worker(news),
+      onRetired: (worker, from) => this.#tell({ from, to: this.#planned, why: 'retired', worker }),
       leads: async () => !this.#isStatic || (await this.#lead.isMine()),
     });
     this.#workers = workers;
@@ -445,8 +446,9 @@ class DockerCluster {
       },
       drop: async (name) => {
         await this.#takeLead();
+        if (!this.#workers?.plan.has(name)) return; // it has left by itself, and that is told
         const from = this.#planned;
-        await this.#workers?.remove([name]);
+        await this.#workers.remove([name]);
         this.#tell({ from, to: this.#planned, why: 'retired', worker: name });
       },
       reach: async (port) => {
@@ -635,10 +637,15 @@ class DockerCluster {
     const addresses = rest > 0 ? await client.workersToClose({ count: rest }) : [];
     // Without any worker left there is nowhere to hand anything on to.
     const all = addresses.length >= here.size;
-    const { retired, kept } = all ? { retired: addresses, kept: [] } : await client.retireWorkers(addresses);
-    await this.#workers.remove([...coming, ...retired.flatMap((address) => here.get(address) ?? [])]);
+    const namesOf = (some: readonly string[]) => some.flatMap((address) => here.get(address) ?? []);
+    let kept: readonly string[] = [];
+    await this.#workers.retire(namesOf(addresses), async () => {
+      const outcome = all ? { retired: addresses, kept: [] } : await client.retireWorkers(addresses);
+      kept = outcome.kept;
+      return [...coming, ...namesOf(outcome.retired)];
+    });
     if (kept.length === 0) return;
-    const names = kept.map((address) => here.get(address)).join(', ');
+    const names = namesOf(kept).join(', ');
     throw new UserError(
       'worker-kept',
       `Worker ${names} holds what can't be moved to another worker, and stays`,
@@ -689,9 +696,11 @@ class DockerCluster {
           if (!(await this.#mayAdapt())) return;
           const { workers: here } = await client.identity();
           const addresses = here.filter(({ name }) => names.includes(name)).map(({ address }) => address);
-          const { kept } = await client.retireWorkers(addresses);
-          const stay = new Set(here.filter(({ address }) => kept.includes(address)).map(({ name }) => name));
-          await workers.remove(names.filter((name) => !stay.has(name)));
+          await workers.retire(names, async () => {
+            const { kept } = await client.retireWorkers(addresses);
+            const stay = here.filter(({ address }) => kept.includes(address)).map(({ name }) => name);
+            return names.filter((name) => !stay.includes(name));
+          });
         },
       },
       onStep: (step) => this.#tell(step),

@@ -13,6 +13,8 @@ export interface WorkersOptions {
   readonly signal: AbortSignal;
   readonly onPrint: (text: string) => void;
   readonly onNews: (news: WorkerNews) => void;
+  /** One has ended in order that was not asked to from here; how many there were before. */
+  readonly onRetired: (name: string, from: number) => void;
   /** Whether this window sees to them: of several that use a static cluster, one does. */
   leads(): Promise<boolean>;
   /** Knows more of containers than how they end. */
@@ -37,6 +39,8 @@ export class DockerWorkers {
   readonly #wanted = new Map<string, MemberContainer | undefined>();
   /** Of each name: when it ended unasked, lately. */
   readonly #deaths = new Map<string, number[]>();
+  /** They may end in order, as they were asked to. */
+  readonly #retiring = new Set<string>();
   #next = 0;
 
   constructor(options: WorkersOptions) {
@@ -143,6 +147,19 @@ export class DockerWorkers {
     );
   }
 
+  /**
+   * Ends those that can be retired, after they have handed on what they hold. Others stay.
+   * @param retire tells which of them have been retired, by name
+   */
+  async retire(names: readonly string[], retire: () => Promise<readonly string[]>): Promise<void> {
+    for (const name of names) this.#retiring.add(name);
+    try {
+      await this.remove(await retire());
+    } finally {
+      for (const name of names) this.#retiring.delete(name);
+    }
+  }
+
   /** Ends these, whatever they do. */
   async remove(names: Iterable<string>): Promise<void> {
     const gone = [...names];
@@ -158,6 +175,14 @@ export class DockerWorkers {
   async #ended(name: string, container: MemberContainer, end: ContainerEnd): Promise<void> {
     const { signal, onNews, watch } = this.#options;
     if (this.#wanted.get(name) !== container || signal.aborted) return;
+    // In order: it was retired, by us or by whoever uses the cluster.
+    if (end.exitCode === 0) {
+      const from = this.#wanted.size;
+      this.#wanted.delete(name);
+      watch.forget([name], { ended: true });
+      if (!this.#retiring.has(name)) this.#options.onRetired(name, from);
+      return;
+    }
     if (!(await this.#options.leads())) {
       // Whoever leads has ended it, or starts it again: it is taken up when it matters.
       this.#wanted.delete(name);
