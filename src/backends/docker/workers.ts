@@ -179,7 +179,7 @@ export class DockerWorkers {
     if (end.exitCode === 0) {
       const from = this.#wanted.size;
       this.#wanted.delete(name);
-      watch.forget([name], { ended: true });
+      watch.forget([name]);
       if (!this.#retiring.has(name)) this.#options.onRetired(name, from);
       return;
     }
