@@ -62,7 +62,7 @@ async function ensureEngine() {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     throw new Error('The tests on Docker start an engine of their own: that takes Linux, and root.');
   }
-  const wanted = { dockerd: 'docker.io', iptables: 'iptables', debootstrap: 'debootstrap' };
+  const wanted = { dockerd: 'docker.io', iptables: 'iptables', ip: 'iproute2', debootstrap: 'debootstrap' };
   const missing = [];
   for (const [program, debian] of Object.entries(wanted))
     if (!(await which(program, `/usr/sbin/${program}`))) missing.push(debian);
