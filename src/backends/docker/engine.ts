@@ -126,7 +126,7 @@ export function connectionOptions({ host, tls, by }: EnginePlace): Record<string
     return { protocol, host: hostname, port: Number(port || (tls ? 2376 : 2375)), ...tls };
   }
   throw new UserError('setting', `Engines can't be reached by "${scheme || host}" yet, which ${by} names`, {
-    hint: 'Forward its socket, “ssh -L /tmp/docker.sock:/var/run/docker.sock host”, and give unix:///tmp/docker.sock.',
+    hint: 'Open VS Code on its machine, by Remote - SSH for example, or choose an engine of this one.',
     action: openSettings,
   });
 }
