@@ -19,8 +19,9 @@ export class MemberLogs implements Disposable {
   readonly #listener: MemberLogsListener;
   /** By id of the container. */
   readonly #following = new Map<string, AbortController>();
-  /** Lines that servers have logged, by their text, which has their time in it. */
-  readonly #told = new Set<string>();
+  /** Lines that the engine's log has told, by their text, which has their time in it; and what Dask has told. */
+  readonly #byEngine = new Set<string>();
+  readonly #byDask = new Set<string>();
   /** By id of the container: when its last line was printed that has been told. */
   readonly #lastMs = new Map<string, number>();
   #on = false;
@@ -46,12 +47,14 @@ export class MemberLogs implements Disposable {
     else this.#stop();
   }
 
-  /** Dask has told a line, maybe one of several rows. False if it was told already, by the engine's log. */
+  /**
+   * Dask has told a line, maybe one of several rows. False if the engine's log has told it already; what Dask itself
+   * tells again was said again.
+   */
   logged(text: string): boolean {
     const rows = text.split('\n');
-    const isNew = !rows.every((row) => this.#told.has(row));
-    for (const row of rows) this.#remember(row);
-    return isNew;
+    for (const row of rows) remember(this.#byDask, row);
+    return !rows.every((row) => this.#byEngine.has(row));
   }
 
   dispose(): void {
@@ -83,23 +86,23 @@ export class MemberLogs implements Disposable {
     // Followed again, it begins with what it has told before.
     const isPast = timeMs !== undefined && lastMs !== undefined && timeMs < lastMs;
     if (timeMs !== undefined) this.#lastMs.set(member.id, Math.max(timeMs, lastMs ?? 0));
-    if (isPast || this.#told.has(text)) return;
-    if (isLogged.test(text)) this.#remember(text);
+    if (isPast || this.#byDask.has(text) || this.#byEngine.has(text)) return;
+    if (isLogged.test(text)) remember(this.#byEngine, text);
     this.#listener.onLine(member, line);
-  }
-
-  #remember(row: string): void {
-    this.#told.add(row);
-    if (this.#told.size <= keptLines) return;
-    for (const oldest of this.#told) {
-      this.#told.delete(oldest);
-      return;
-    }
   }
 
   #stop(): void {
     for (const stop of this.#following.values()) stop.abort();
     this.#following.clear();
+  }
+}
+
+function remember(rows: Set<string>, row: string): void {
+  rows.add(row);
+  if (rows.size <= keptLines) return;
+  for (const oldest of rows) {
+    rows.delete(oldest);
+    return;
   }
 }
 
