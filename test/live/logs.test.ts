@@ -137,6 +137,8 @@ for (const version of daskVersions) {
         /^\[cluster\] worker w1 ended by itself \(exit code 3\) while working on exiting, says its nanny/,
       );
 
+      // One that nobody has seen yet is missed by nobody.
+      await reader.entry(/^\[cluster\] worker w1 was restarted by its nanny/);
       await bed.call('worker', 'w1', 'eat');
       await reader.entry(
         version === '2022'
