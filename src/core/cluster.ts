@@ -143,6 +143,14 @@ export function dashboardUrl(address: string, port: number | undefined): string 
   return host && port ? `http://${host}:${port}/status` : null;
 }
 
+/** The name, or where one of the clusters has it the first free one after it: `prod 2`. */
+export function freeName(name: string, clusters: Iterable<Pick<Cluster, 'name'>>): string {
+  const taken = new Set([...clusters].map((cluster) => cluster.name));
+  let free = name;
+  for (let n = 2; taken.has(free); n += 1) free = `${name} ${n}`;
+  return free;
+}
+
 /** Whether it may still hold processes. */
 export function isLive(cluster: Cluster): boolean {
   return cluster.state.kind !== 'stopped' && cluster.state.kind !== 'failed';

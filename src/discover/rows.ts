@@ -1,4 +1,4 @@
-import type { Origin } from '../core/cluster.ts';
+import { freeName, type Origin } from '../core/cluster.ts';
 import type { Disposable } from '../core/emitter.ts';
 import type { ClusterManager } from '../core/manager.ts';
 import type { Store, StoreEvent } from '../core/store.ts';
@@ -93,10 +93,7 @@ export class DiscoveredRows {
   }
 
   #name(what: string): string {
-    const taken = new Set([...this.#options.store.snapshot.clusters.values()].map(({ name }) => name));
-    let name = what;
-    for (let n = 2; taken.has(name); n += 1) name = `${what} ${n}`;
-    return name;
+    return freeName(what, this.#options.store.snapshot.clusters.values());
   }
 }
 

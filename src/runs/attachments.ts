@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type Attached, readAttached, withAddress } from '../core/attached.ts';
+import { freeName } from '../core/cluster.ts';
 import type { Disposable } from '../core/emitter.ts';
 import { UserError } from '../core/errors.ts';
 import type { ExistingExecutor, SecurityFiles } from '../core/executor.ts';
@@ -208,9 +209,7 @@ export class Attachments {
       this.#entries.delete(replaced);
       manager.detach(replaced);
     }
-    const taken = new Set([...store.snapshot.clusters.values()].map(({ name }) => name));
-    let { name } = attached;
-    for (let n = 2; taken.has(name); n += 1) name = `${attached.name} ${n}`;
+    const name = freeName(attached.name, store.snapshot.clusters.values());
     const id = manager.attach({ name, address: attached.address, ...access });
     this.#entries.set(id, attached);
     if (used) store.dispatch({ type: 'target', clusterId: id });

@@ -1,4 +1,5 @@
 import type { Backend, ClusterHandle } from '../core/backend.ts';
+import { freeName } from '../core/cluster.ts';
 import type { Disposable } from '../core/emitter.ts';
 import { toFailure } from '../core/failure.ts';
 import type { Logger } from '../core/log.ts';
@@ -69,7 +70,7 @@ export class KeptClusters {
   }
 
   async #restore(known: Known): Promise<void> {
-    const { secrets, log, backend, adopt } = this.#options;
+    const { store, secrets, log, backend, adopt } = this.#options;
     try {
       const secret = await secrets.get(secretKey(known.id));
       if (secret === undefined) {
@@ -78,7 +79,8 @@ export class KeptClusters {
       }
       const { executor, idleSeconds } = known;
       const { id, found } = await adopt({
-        ...{ executor, backend, name: this.#freeName(known.name), keepsake: { id: known.id, secret } },
+        ...{ executor, backend, keepsake: { id: known.id, secret } },
+        name: freeName(known.name, store.snapshot.clusters.values()),
         ...(idleSeconds !== undefined && { idleSeconds }),
       });
       this.#rows.set(id, known.id);
@@ -117,13 +119,6 @@ export class KeptClusters {
     this.#rows.delete(row);
     this.#queue(async () => this.#options.secrets.delete(secretKey(id)));
     this.#write((all) => all.filter((one) => one.id !== id));
-  }
-
-  #freeName(name: string): string {
-    const taken = new Set([...this.#options.store.snapshot.clusters.values()].map((one) => one.name));
-    let free = name;
-    for (let n = 2; taken.has(free); n += 1) free = `${name} ${n}`;
-    return free;
   }
 
   #known(): readonly Known[] {

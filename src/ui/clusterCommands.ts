@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { DockerBackend } from '../backends/docker/dockerBackend.ts';
-import { type Cluster, isLive } from '../core/cluster.ts';
+import { type Cluster, freeName, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
 import { describeExecutor, makesClusters, type OwnExecutor, warningDetail } from '../core/executor.ts';
 import type { ClusterManager } from '../core/manager.ts';
@@ -41,13 +41,10 @@ export class ClusterCommands {
     const { store, outputs, flows, docker } = this.#options;
     const host = await flows.host(vscode.window.activeTextEditor?.document.uri);
     await host.hello;
-    const taken = new Set([...store.snapshot.clusters.values()].map(({ name }) => name));
-    let name = executor.name;
-    for (let n = 2; taken.has(name); n += 1) name = `${executor.name} ${n}`;
     const { started } = await outputs.start({
       executor,
       backend: backendOf(executor, { host, docker }),
-      name,
+      name: freeName(executor.name, store.snapshot.clusters.values()),
       lifetime: 'static',
     });
     await vscode.window.withProgress({ location: { viewId: 'flowClusters.clusters' } }, () => started);
