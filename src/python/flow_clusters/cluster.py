@@ -33,7 +33,7 @@ def run(order, fd_in, fd_out, directory, forked):
     import dask
 
     dask.config.set({"distributed.worker.multiprocessing-method": method, "temporary-directory": directory})
-    _hide_main()
+    warm_workers.hide_main()
     cluster = _Cluster(order, writer, directory, started_at)
     return asyncio.run(cluster.live(fd_in))
 
@@ -50,14 +50,6 @@ def _inherit(order):
 
         terminal.attach(terminal.connect(output, "output"), with_stdin=False)
     belongings.reseed()
-
-
-def _hide_main():
-    """Workers of ours must not import this process's main file again."""
-    main = sys.modules["__main__"]
-    main.__spec__ = None
-    if hasattr(main, "__file__"):
-        del main.__file__
 
 
 class _Cluster:

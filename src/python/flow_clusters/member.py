@@ -132,10 +132,7 @@ def _fork_workers(order):
 
     directory = order["directory"]
     os.makedirs(directory, exist_ok=True)
-    main = sys.modules["__main__"]
-    main.__spec__ = None  # workers must not import this file again
-    if hasattr(main, "__file__"):
-        del main.__file__
+    warm_workers.hide_main()
     method = warm_workers.prepare(directory)
     dask.config.set({"distributed.worker.multiprocessing-method": method, "temporary-directory": directory})
 

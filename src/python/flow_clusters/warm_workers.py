@@ -32,6 +32,14 @@ def prepare(directory):
     return "forkserver"
 
 
+def hide_main():
+    """Workers of ours must not import this process's main file again."""
+    main = sys.modules["__main__"]
+    main.__spec__ = None
+    if hasattr(main, "__file__"):
+        del main.__file__
+
+
 def _fork_tracker(resource_tracker):
     """The tracker removes named semaphores after a kill, so it lives outside of the group that is killed."""
     tracker = resource_tracker._resource_tracker
