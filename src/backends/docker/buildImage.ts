@@ -4,6 +4,7 @@ import type Docker from 'dockerode';
 import { UserError } from '../../core/errors.ts';
 import { removeContainer } from './container.ts';
 import { label } from './members.ts';
+import { tarOf } from './tar.ts';
 
 /** What an image for a workspace is made of. */
 export interface ImageSource {
@@ -95,17 +96,8 @@ export function tagOf(workspace: string, { dockerfile, files }: BuildContext): s
 }
 
 /** The build's context as a tar. The same content has the same bytes. */
-export async function contextOf({ dockerfile, files }: BuildContext): Promise<Buffer> {
-  const { pack } = await import('./dockerode.ts');
-  const tar = pack();
-  const mtime = new Date(0);
-  for (const [name, text] of [['Dockerfile', dockerfile] as const, ...[...files].sort()])
-    tar.entry({ name, mtime }, text);
-  tar.finalize();
-  const chunks: Buffer[] = [];
-  for await (const chunk of tar) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
+export const contextOf = ({ dockerfile, files }: BuildContext): Promise<Buffer> =>
+  tarOf([['Dockerfile', dockerfile], ...[...files].sort()]);
 
 /**
  * Builds an image, unless its tag is there: it is named by what is in it.

@@ -4,6 +4,7 @@ import type { Container, ContainerCreateOptions } from 'dockerode';
 
 import { LineReader, parseLine } from '../../host/lines.ts';
 import { type MemberLine, type MemberOrder, memberMark } from './members.ts';
+import { bytesOf } from './tar.ts';
 
 /** How a container ended. */
 export interface ContainerEnd {
@@ -107,9 +108,7 @@ export class MemberContainer {
 
   /** The files under a folder of it, as a tar whose names begin with the folder's. */
   async files(path: string): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of await this.#container.getArchive({ path })) chunks.push(chunk as Buffer);
-    return Buffer.concat(chunks);
+    return bytesOf(await this.#container.getArchive({ path }));
   }
 
   /** Hears no more of it, and lets it go on. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeCertificates } from '../certificateMaker.ts';
 import { memberFolder } from './members.ts';
+import { tarOf } from './tar.ts';
 
 /** The helpers that a member needs; those of the host and of runs stay here. */
 const modules = ['__init__', 'belongings', 'member', 'relay', 'warm_workers'];
@@ -11,19 +12,13 @@ const modules = ['__init__', 'belongings', 'member', 'relay', 'warm_workers'];
  * @param folder of our Python helpers
  */
 export async function memberFiles(folder: string, certificates: NodeCertificates): Promise<Buffer> {
-  const { pack } = await import('./dockerode.ts');
-  const tar = pack();
-  const put = (name: string, text: string | Buffer) =>
-    tar.entry({ name: `${memberFolder.slice(1)}/${name}` }, text);
-  put('cluster_member.py', await readFile(join(folder, 'cluster_member.py')));
-  for (const module of modules) {
-    put(`flow_clusters/${module}.py`, await readFile(join(folder, 'flow_clusters', `${module}.py`)));
-  }
-  // Readable by all in the container: images run as whichever user they like, and nobody else is in there.
-  put('ca.pem', certificates.ca);
-  put('node.pem', `${certificates.cert}\n${certificates.key}`);
-  tar.finalize();
-  const chunks: Buffer[] = [];
-  for await (const chunk of tar) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
+  const scripts = ['cluster_member.py', ...modules.map((module) => `flow_clusters/${module}.py`)];
+  const read = scripts.map(async (name) => [name, await readFile(join(folder, name))] as const);
+  const files: (readonly [string, string | Buffer])[] = [
+    ...(await Promise.all(read)),
+    // Readable by all in the container: images run as whichever user they like, and nobody else is in there.
+    ['ca.pem', certificates.ca],
+    ['node.pem', `${certificates.cert}\n${certificates.key}`],
+  ];
+  return tarOf(files.map(([name, content]) => [`${memberFolder.slice(1)}/${name}`, content]));
 }
