@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import type Docker from 'dockerode';
 import { UserError } from '../../core/errors.ts';
 import type { MemberContainer } from './container.ts';
 import { type EnginePlace, isLocal } from './engine.ts';
+import { findOwnContainer } from './ownContainer.ts';
 
 /** How ports of a cluster's scheduler are reached from here. */
 export interface Reach {
@@ -24,8 +24,8 @@ const byLoopback: Reach = {
  * @throws UserError `setting` if the engine is on another machine
  */
 export async function findReach(engine: Docker, place: EnginePlace): Promise<Reach> {
-  const own = await ownContainer(engine);
-  if (own !== undefined) return byNetwork(engine, own);
+  const own = (await isInContainer()) ? await findOwnContainer(engine) : undefined;
+  if (own) return byNetwork(engine, own.id);
   if (isLocal(place)) return byLoopback;
   throw new UserError('setting', `Ports of the engine at ${place.host} are not reached from here yet`, {
     hint: 'They are published on the loopback of its machine only: open VS Code there, by Remote - SSH for example.',
@@ -47,15 +47,8 @@ function byNetwork(engine: Docker, own: string): Reach {
   };
 }
 
-/** The container that this runs in, if it is one of that engine: a dev container, or VS Code itself in one. */
-export async function ownContainer(engine: Docker): Promise<string | undefined> {
+/** What Docker and Podman leave in each: elsewhere no engine is asked. */
+async function isInContainer(): Promise<boolean> {
   const marks = await Promise.allSettled(['/.dockerenv', '/run/.containerenv'].map((mark) => access(mark)));
-  if (marks.every(({ status }) => status === 'rejected')) return undefined;
-  try {
-    return (await engine.getContainer(hostname()).inspect()).Id;
-  } catch (error) {
-    // Another engine's, or its host name is not its id: then ports are looked for on loopback.
-    if ((error as { statusCode?: number }).statusCode === 404) return undefined;
-    throw error;
-  }
+  return marks.some(({ status }) => status === 'fulfilled');
 }

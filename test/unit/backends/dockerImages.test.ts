@@ -14,7 +14,8 @@ import {
 } from '../../../src/backends/docker/buildImage.ts';
 import { readSource } from '../../../src/backends/docker/environment.ts';
 import { isForeign } from '../../../src/backends/docker/image.ts';
-import { containerOf, type Machine, withRunImage } from '../../../src/backends/docker/runImage.ts';
+import { containerOf } from '../../../src/backends/docker/ownContainer.ts';
+import { type Machine, withRunImage } from '../../../src/backends/docker/runImage.ts';
 import { type DockerExecutor, putImage, runImage } from '../../../src/core/dockerExecutor.ts';
 import { UserError } from '../../../src/core/errors.ts';
 
