@@ -64,10 +64,9 @@ async function ensureEngine() {
   }
   const wanted = { dockerd: 'docker.io', iptables: 'iptables', ip: 'iproute2', debootstrap: 'debootstrap' };
   const missing = [];
-  for (const [program, debian] of Object.entries(wanted))
-    if (!(await which(program, `/usr/sbin/${program}`))) missing.push(debian);
+  for (const [program, debian] of Object.entries(wanted)) if (!(await which(program))) missing.push(debian);
   if (missing.length > 0) await aptInstall(missing, 'Docker');
-  const dockerd = await which('dockerd', '/usr/sbin/dockerd');
+  const dockerd = await which('dockerd');
   if (!dockerd) throw new Error('There is no dockerd, although docker.io is installed.');
   return dockerd;
 }
