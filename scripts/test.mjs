@@ -54,7 +54,7 @@ async function main() {
   const sum = { passed: 0, failed: 0, skipped: 0 };
   console.log('\n━━ summary');
   for (const { name, passed, failed, skipped, seconds } of results) {
-    console.log(`${name.padEnd(12)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`);
+    console.log(`${name.padEnd(13)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`);
     sum.passed += passed;
     sum.failed += failed;
     sum.skipped += skipped;

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { which } from './debian.mjs';
 import { start } from './processes.mjs';
@@ -33,8 +33,7 @@ export async function openInBrowser(url) {
 export async function openDesktop({ code, root, samples, home, python, env }) {
   const user = join(home, 'User');
   await mkdir(user, { recursive: true });
-  const settings = { 'workbench.startupEditor': 'readme', 'flowClusters.python': python };
-  await writeFile(join(user, 'settings.json'), `${JSON.stringify(settings, null, 2)}\n`);
+  await writeSettings(join(user, 'settings.json'), python);
   const args = [`--user-data-dir=${home}`, `--extensionDevelopmentPath=${root}`];
   // Windows: code.cmd would need a shell; the program beside it takes the same arguments.
   const program = process.platform === 'win32' ? join(dirname(code), '..', 'Code.exe') : code;
@@ -44,6 +43,21 @@ export async function openDesktop({ code, root, samples, home, python, env }) {
   // The command starts VS Code in a session of its own; VS Code writes the id of its main process to this file.
   process.once('exit', () => endMain(home));
   return editor.exited;
+}
+
+/** What the user has changed there since the last start stays. @param {string} file @param {string} python */
+async function writeSettings(file, python) {
+  const text = await readFile(file, 'utf8').catch(() => '{}');
+  try {
+    const settings = {
+      'workbench.startupEditor': 'readme',
+      ...JSON.parse(text),
+      'flowClusters.python': python,
+    };
+    await writeFile(file, `${JSON.stringify(settings, null, 2)}\n`);
+  } catch {
+    // It has comments: the user writes it by hand.
+  }
 }
 
 /** Ends the VS Code that keeps its data in `home`, if it still runs. @param {string} home */

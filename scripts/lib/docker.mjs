@@ -20,7 +20,7 @@ const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
 const requirements = (/** @type {string} */ name) =>
   join(root, 'test', 'python', 'requirements', `${name}.txt`);
 /** What tests run in, by the requirements file that each has. */
-export const imageNames = /** @type {const} */ (['dask-latest', 'prefect3', 'prefect1']);
+export const imageNames = /** @type {const} */ (['dask-latest', 'prefect3', 'prefect2', 'prefect1']);
 
 /**
  * The reference of a test image, whether or not it has been made.

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { root } from './checkout.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { dockerEnvironment, ensureImages, withDocker } from './docker.mjs';
+import { ensureNodeImages, kubernetesEnvironment, withKubernetes } from './kubernetes.mjs';
 import { run } from './processes.mjs';
 import { ensureTestPython } from './testBed.mjs';
 import { ensureVenv, findPython } from './venv.mjs';
@@ -62,6 +63,7 @@ async function checks(/** @type {{timeoutMs: number}} */ { timeoutMs }) {
   const commands = [
     [bin('biome'), 'ci', '--colors=off', '--diagnostic-level=error', '.'],
     [bin('tsc'), '--noEmit'],
+    [bin('tsc'), '--noEmit', '-p', 'src/webview'],
     [bin('knip'), '--no-progress'],
   ];
   return allOf(commands, { timeoutMs });
@@ -153,6 +155,19 @@ function docker(context) {
   );
 }
 
+/** The programs of a Kubernetes, and its images. @type {Stage['run']} */
+async function kubernetesBed() {
+  await withKubernetes(ensureNodeImages);
+  return { passed: 0, failed: 0, skipped: 0 };
+}
+
+/** Tests beside a Kubernetes of their own. @type {Stage['run']} */
+function kubernetes(context) {
+  return withKubernetes((cluster) =>
+    counted([bin('mocha'), 'test/kubernetes/**/*.test.ts'], context, kubernetesEnvironment(cluster)),
+  );
+}
+
 /** A VS Code, and a browser to see it in. @type {Stage['run']} */
 async function editors() {
   await ensureVscodeServer();
@@ -176,19 +191,26 @@ export const stages = [
   {
     name: 'environments',
     limitMs: 15 * MINUTE_MS,
-    before: ['python', 'live', 'docker', 'editor', 'person', 'kill'],
+    before: ['python', 'live', 'docker', 'kubernetes', 'editor', 'person', 'kill'],
     run: environments,
   },
   { name: 'python', limitMs: 15 * MINUTE_MS, run: python },
-  mochaStage('live', 15),
+  mochaStage('live', 20),
   { name: 'images', limitMs: 20 * MINUTE_MS, before: ['docker'], run: images },
-  { name: 'editors', limitMs: 15 * MINUTE_MS, before: ['docker', 'editor', 'person'], run: editors },
+  { name: 'kubernetesBed', limitMs: 30 * MINUTE_MS, before: ['kubernetes'], run: kubernetesBed },
+  {
+    name: 'editors',
+    limitMs: 15 * MINUTE_MS,
+    before: ['docker', 'kubernetes', 'editor', 'person'],
+    run: editors,
+  },
   {
     name: 'editor',
     limitMs: 15 * MINUTE_MS,
     run: (context) => counted([process.execPath, 'scripts/editor-tests.mjs'], context),
   },
-  { name: 'docker', limitMs: 15 * MINUTE_MS, run: docker },
+  { name: 'docker', limitMs: 20 * MINUTE_MS, run: docker },
+  { name: 'kubernetes', limitMs: 40 * MINUTE_MS, run: kubernetes },
   mochaStage('person', 20),
   mochaStage('kill', 10),
   { name: 'package', limitMs: 3 * MINUTE_MS, run: packaging },

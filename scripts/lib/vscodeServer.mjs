@@ -4,6 +4,7 @@ import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs
 import { createServer } from 'node:http';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { aptInstall, which } from './debian.mjs';
 import { run, start } from './processes.mjs';
 import { step } from './steps.mjs';
@@ -13,6 +14,7 @@ import { cacheDirectory } from './venv.mjs';
 const VERSION = '4.139.1';
 const NODE_VERSION = '24.9.0';
 const START_LIMIT_MS = 60_000;
+const MAKING_LOOK_MS = 500;
 
 /** Settings that leave out what distracts from a small workspace. */
 export const quietEditor = {
@@ -59,6 +61,7 @@ async function install(home, nodePackage) {
   await ensureCompiler();
   await mkdir(dirname(home), { recursive: true });
   await removeAbandoned(dirname(home));
+  if (await madeElsewhere(home)) return;
   const making = `${home}.making-${process.pid}`;
   await mkdir(making);
   await writeFile(join(making, 'package.json'), '{"private":true}\n');
@@ -93,6 +96,17 @@ async function install(home, nodePackage) {
     await rm(making, { recursive: true, force: true });
     // Another process may have been quicker; its copy is as good.
     if (!(await isThere(home))) throw error;
+  }
+}
+
+/** Waits for a process that makes it already, as long as that lives; true if it has. @param {string} home */
+async function madeElsewhere(home) {
+  for (;;) {
+    const names = await readdir(dirname(home));
+    const makers = names.flatMap((name) => /\.making-(\d+)$/.exec(name)?.[1] ?? []);
+    if (await isThere(home)) return true;
+    if (!makers.some((pid) => isAlive(Number(pid)))) return false;
+    await delay(MAKING_LOOK_MS);
   }
 }
 
