@@ -1,13 +1,16 @@
 import * as z from 'zod/mini';
 import type { Executor, ExistingExecutor, SecurityFiles } from './executor.ts';
+import { type PodScheduler, podSchedulerSchema } from './podScheduler.ts';
 
 /** What a workspace remembers of a cluster that it is attached to. Secrets are kept elsewhere. */
 export interface Attached {
   /** Unique over windows: its secret is kept under it. */
   readonly id: string;
   readonly name: string;
-  /** What it is reached by, in Dask's spelling. */
+  /** What it is reached by, in Dask's spelling; of a scheduler in a pod how that is called. */
   readonly address: string;
+  /** It is reached through an API server. */
+  readonly pods?: PodScheduler | undefined;
   /** The executor that it is of, and the address that this had then, as the user wrote it. */
   readonly executor?: { readonly name: string; readonly address: string } | undefined;
   /** Where its certificates are read from. */
@@ -23,6 +26,7 @@ const attachedSchema = z.object({
   id: text,
   name: text,
   address: text,
+  pods: z.optional(podSchedulerSchema),
   executor: z.optional(z.object({ name: text, address: text })),
   files: z.optional(z.object({ ca: text, cert: z.optional(text), key: z.optional(text) })),
   secret: z.optional(z.boolean()),

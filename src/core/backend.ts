@@ -23,6 +23,8 @@ export interface WorkerNews {
 
 /** By what a later window takes up a cluster that outlives the one that started it. */
 export interface Keepsake {
+  /** Of the executor: which back end takes it up. */
+  readonly kind: 'docker' | 'kubernetes';
   /** Unique among all of its kind. */
   readonly id: string;
   /** All that it takes, keys included: to be kept where secrets are. */

@@ -1,6 +1,7 @@
 import type { Failure } from './failure.ts';
 import { formatClock } from './format.ts';
 import type { ClusterMember } from './members.ts';
+import type { PodScheduler } from './podScheduler.ts';
 import type { Drain, ScaleEvent, Scaling } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 
@@ -12,12 +13,16 @@ export type Ownership = 'owned' | 'attached' | 'discovered';
 
 /** Times are milliseconds since the epoch. */
 export type ClusterState =
+  /** Known of, and not connected to. */
+  | { readonly kind: 'seen'; readonly sinceMs: number; readonly text: string }
   | { readonly kind: 'starting'; readonly sinceMs: number; readonly stage: string }
   | {
       readonly kind: 'running';
       readonly sinceMs: number;
       readonly address: string;
       readonly dashboard: string | null;
+      /** How long its start has taken, if it has just been started from here. */
+      readonly startupMs?: number;
     }
   | {
       readonly kind: 'lost';
@@ -69,8 +74,10 @@ export interface Cluster {
   readonly idleSeconds?: number;
   /** The run that a temporary cluster is for. */
   readonly runId?: string;
-  /** Of a discovered one. */
+  /** Of one that was discovered on this machine. */
   readonly origin?: Origin;
+  /** Of one that was discovered on Kubernetes, attached or not. */
+  readonly pods?: PodScheduler;
   /** What its scheduler last said. */
   readonly info?: SchedulerInfo;
   /** The containers that it consists of, as their engine tells; absent where there are none. */
@@ -88,6 +95,7 @@ export interface Cluster {
 }
 
 const next: Record<ClusterState['kind'], readonly ClusterState['kind'][]> = {
+  seen: ['seen', 'stopped'],
   starting: ['starting', 'running', 'lost', 'failed', 'stopping', 'stopped'],
   running: ['stopping', 'lost', 'failed', 'stopped'],
   lost: ['running', 'lost', 'failed', 'stopping', 'stopped'],

@@ -1,3 +1,5 @@
+import type { PodScheduler } from './podScheduler.ts';
+
 /** Why something the user asked for did not happen. Each reason has one meaning; `ui/` words its buttons. */
 export type ErrorReason =
   | 'python-missing'
@@ -32,7 +34,16 @@ export type ErrorAction =
   /** What the run with this id printed. */
   | { readonly kind: 'show-run'; readonly id: string }
   | { readonly kind: 'manage-trust' }
+  /** Shows a text in an editor, to be saved or handed on. */
+  | { readonly kind: 'open-text'; readonly label: string; readonly text: string; readonly language: string }
+  /** Looks at what keeps the clusters of the executor of that name from starting. */
+  | { readonly kind: 'check-kubernetes'; readonly executor: string }
+  /** Deletes a static cluster that was deployed, once the user has said so. */
+  | { readonly kind: 'undeploy'; readonly pods: PodScheduler }
   | { readonly kind: 'show-output' };
+
+/** Opens the settings of executors. */
+export const executorSettings: ErrorAction = { kind: 'open-settings', key: 'flowClusters.executors' };
 
 /** An error that the user can understand and act on. Anything else that is thrown is a bug of ours. */
 export class UserError extends Error {

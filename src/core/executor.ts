@@ -1,5 +1,13 @@
 import * as z from 'zod/mini';
-import { type DockerExecutor, dockerExpectations, dockerFields, runImage } from './dockerExecutor.ts';
+import {
+  type ClusterClassExecutor,
+  classWorkers,
+  clusterClassExpectations,
+  clusterClassFields,
+} from './clusterClassExecutor.ts';
+import { type DockerExecutor, dockerExpectations, dockerFields } from './dockerExecutor.ts';
+import { imageExpectations, runImage } from './imageExecutor.ts';
+import { type KubernetesExecutor, kubernetesExpectations, kubernetesFields } from './kubernetesExecutor.ts';
 import {
   type AdaptLimits,
   type Advice,
@@ -52,12 +60,12 @@ export interface LocalDaskExecutor {
 }
 
 /** One that clusters are made from. */
-export type OwnExecutor = LocalExecutor | DockerExecutor;
+export type OwnExecutor = LocalExecutor | DockerExecutor | KubernetesExecutor | ClusterClassExecutor;
 export type Executor = OwnExecutor | ExistingExecutor | LocalDaskExecutor;
 
 /** Whether clusters are made from it: a temporary one for each run, or static ones. */
 export function makesClusters(executor: Executor): executor is OwnExecutor {
-  return executor.kind === 'local' || executor.kind === 'docker';
+  return executor.kind !== 'existing' && executor.kind !== 'localDask';
 }
 
 /** What there is without settings. */
@@ -65,7 +73,10 @@ export const builtinExecutor: LocalExecutor = { name: 'local', kind: 'local' };
 
 const memoryText = /^(auto|\d+(\.\d+)?\s*([kmgtp]i?b?|b)?)$/i;
 
-const executorName = z.string().check(z.minLength(1), z.maxLength(60));
+/** Characters of an executor's name. */
+export const longestName = 60;
+
+const executorName = z.string().check(z.minLength(1), z.maxLength(longestName));
 const path = z.string().check(z.minLength(1));
 const count = z.optional(z.nullable(z.int()));
 const limits = z.strictObject({ minimum: count, maximum: count }).check((context) => {
@@ -95,6 +106,28 @@ const dockerSchema = z.strictObject({
   ...dockerFields,
 });
 
+const kubernetesSchema = z.strictObject({
+  name: executorName,
+  kind: z.literal('kubernetes'),
+  ...sizeFields,
+  ...kubernetesFields,
+});
+
+const { n_workers, adapt_kwargs } = sizeFields;
+const clusterClassSchema = z
+  .strictObject({
+    name: executorName,
+    kind: z.literal('clusterClass'),
+    ...{ n_workers, adapt_kwargs },
+    ...clusterClassFields,
+  })
+  .check((context) => {
+    const { value } = context;
+    if (value.n_workers === undefined || value.cluster_kwargs?.n_workers === undefined) return;
+    const message = 'is in "cluster_kwargs" too: say it once';
+    context.issues.push({ code: 'custom', input: value, path: ['n_workers'], message });
+  });
+
 const existingSchema = z.strictObject({
   name: executorName,
   kind: z.literal('existing'),
@@ -112,6 +145,8 @@ const localDaskSchema = z.strictObject({
 const executorSchema = z.discriminatedUnion('kind', [
   localSchema,
   dockerSchema,
+  kubernetesSchema,
+  clusterClassSchema,
   existingSchema,
   localDaskSchema,
 ]);
@@ -129,6 +164,8 @@ export interface ExecutorSet {
   readonly problems: readonly ExecutorProblem[];
   /** By the executor's name: what is to be known before it is started. */
   readonly advice?: Readonly<Record<string, readonly Advice[]>>;
+  /** What an hour of a worker elsewhere costs, in the user's own currency; absent if the user has not said. */
+  readonly workerHourPrice?: number;
 }
 
 /**
@@ -144,11 +181,11 @@ export function readExecutors(executors: unknown, defaultName: unknown, machine?
   }
   for (const [i, raw] of (Array.isArray(executors) ? executors : []).entries()) {
     const where = nameOf(raw) ?? `executor ${i + 1}`;
-    const parsed = executorSchema.safeParse(raw);
-    if (!parsed.success) problems.push({ where, message: explain(parsed.error) });
-    else if (good.some((e) => e.name === parsed.data.name))
-      problems.push({ where, message: 'this name is taken' });
-    else good.push(parsed.data);
+    const read = readExecutor(raw);
+    if ('problems' in read)
+      problems.push({ where, message: read.problems.map(({ message }) => message).join('; ') });
+    else if (good.some((e) => e.name === read.executor.name)) problems.push({ where, message: nameTaken });
+    else good.push(read.executor);
   }
   if (!good.some((e) => e.name === builtinExecutor.name)) good.push(builtinExecutor);
   const wanted = typeof defaultName === 'string' && defaultName !== '' ? defaultName : undefined;
@@ -166,15 +203,37 @@ export function readExecutors(executors: unknown, defaultName: unknown, machine?
   };
 }
 
+/** Said of a second executor of a name. */
+export const nameTaken = 'this name is taken';
+
+/** What is wrong with an option of an executor. */
+export interface OptionProblem {
+  /** Keys that lead to it; none: the executor as a whole. */
+  readonly path: readonly string[];
+  /** Names the option. */
+  readonly message: string;
+}
+
+/** Reads one executor as settings have it. */
+export function readExecutor(
+  raw: unknown,
+): { readonly executor: Executor } | { readonly problems: readonly OptionProblem[] } {
+  const parsed = executorSchema.safeParse(raw);
+  return parsed.success
+    ? { executor: parsed.data }
+    : { problems: parsed.error.issues.map((issue) => explain(issue, kindOf(raw))) };
+}
+
+const kindOf = (raw: unknown): unknown => (raw as { kind?: unknown } | null)?.kind;
+
 function nameOf(raw: unknown): string | undefined {
   if (typeof raw !== 'object' || raw === null || !('name' in raw)) return undefined;
   return typeof raw.name === 'string' && raw.name !== '' ? raw.name : undefined;
 }
 
 const expected: Record<string, string> = {
-  name: 'a name of 1 to 60 characters',
-  ...dockerExpectations,
-  kind: '"local", "docker", "existing" or "localDask"',
+  name: `a name of 1 to ${longestName} characters`,
+  kind: '"local", "docker", "kubernetes", "clusterClass", "existing" or "localDask"',
   n_workers: 'a whole number from 1 to 4096',
   adapt_kwargs: 'an object with "minimum" and "maximum", each a whole number or null',
   threads_per_worker: 'a whole number from 1 to 1024',
@@ -187,24 +246,33 @@ const expected: Record<string, string> = {
   scheduler_port: 'a port from 0 to 65535 (0: any free one)',
 };
 
-function explain(error: z.core.$ZodError): string {
-  return error.issues
-    .map((issue) => {
-      if (issue.code === 'unrecognized_keys')
-        return `unknown option ${issue.keys.map((k) => `"${k}"`).join(', ')}`;
-      const key = String(issue.path[0] ?? '');
-      if (issue.code === 'custom') return `${key}: ${issue.message}`;
-      return key === '' ? 'must be an object' : `${key} must be ${expected[key] ?? issue.message}`;
-    })
-    .join('; ');
+/** Of fields that only one kind has, or that mean another thing there. */
+const expectedOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  docker: { ...imageExpectations, ...dockerExpectations },
+  kubernetes: { ...imageExpectations, ...kubernetesExpectations },
+  clusterClass: clusterClassExpectations,
+};
+
+function explain(issue: z.core.$ZodIssue, kind: unknown): OptionProblem {
+  const words = { ...expected, ...expectedOf[String(kind)] };
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys')
+    return { path, message: `unknown option ${issue.keys.map((k) => `"${k}"`).join(', ')}` };
+  const [key = ''] = path;
+  if (issue.code === 'custom') return { path, message: `${key}: ${issue.message}` };
+  return {
+    path,
+    message: key === '' ? 'must be an object' : `${key} must be ${words[key] ?? issue.message}`,
+  };
 }
 
 /** What is to be known of an executor before anything is started from it, the gravest first. */
 export function adviseExecutor(executor: Executor, machine?: Machine): Advice[] {
   if (!makesClusters(executor)) return [];
-  const { n_workers, adapt_kwargs, threads_per_worker, memory_limit } = executor;
-  // What the engine's machine has is known when it answers.
-  if (executor.kind === 'docker') machine = undefined;
+  const { n_workers, adapt_kwargs } = executor;
+  const { threads_per_worker, memory_limit } = workerOf(executor);
+  // What other machines have is known when they answer.
+  if (executor.kind !== 'local') machine = undefined;
   const worker = { threads: threads_per_worker, memoryBytes: memoryOf(memory_limit, machine) };
   if (!adapt_kwargs) return n_workers === undefined ? [] : adviseNumber(n_workers, machine, worker);
   const advice = adviseLimits(adapt_kwargs, machine, worker);
@@ -215,6 +283,11 @@ export function adviseExecutor(executor: Executor, machine?: Machine): Advice[] 
     advice.push({ severity: 'info', message });
   }
   return advice;
+}
+
+/** What is said of each worker; of a class nobody but itself knows what its arguments mean. */
+function workerOf(executor: OwnExecutor): Pick<LocalExecutor, 'threads_per_worker' | 'memory_limit'> {
+  return executor.kind === 'clusterClass' ? {} : executor;
 }
 
 /** What an executor's pick warns of, as a field of it; nothing if there is nothing. */
@@ -239,6 +312,7 @@ export function memoryOf(limit: string | number | undefined, machine?: Machine):
 export function describeExecutor(executor: Executor): string {
   if (executor.kind === 'existing') return `existing · ${executor.address}`;
   if (executor.kind === 'localDask') return describeLocalDask(executor);
+  if (executor.kind === 'clusterClass') return describeClass(executor);
   const processes = executor.kind === 'local' ? executor.processes : undefined;
   const { n_workers, adapt_kwargs, threads_per_worker, memory_limit } = executor;
   const workers = n_workers === undefined || adapt_kwargs ? undefined : plural(n_workers, 'worker');
@@ -248,13 +322,21 @@ export function describeExecutor(executor: Executor): string {
   const adaptive = adapt_kwargs && limitsSize(adapt_kwargs);
   const parts = [
     executor.kind,
-    executor.kind === 'docker' ? imageText(executor.image) : undefined,
+    executor.kind === 'kubernetes' && executor.operator ? 'by the operator' : undefined,
+    executor.kind === 'local' ? undefined : imageText(executor.image),
     adaptive,
-    size ?? (adaptive ? undefined : 'sized by the cores'),
+    size ?? (adaptive ? undefined : executor.kind === 'kubernetes' ? '2 workers' : 'sized by the cores'),
     processes === false ? 'threads in one process' : undefined,
     memory_limit === undefined ? undefined : String(memory_limit),
   ];
   return parts.filter((part) => part !== undefined).join(' · ');
+}
+
+function describeClass(executor: ClusterClassExecutor): string {
+  const { kind, cluster_class, adapt_kwargs } = executor;
+  const workers = classWorkers(executor);
+  const size = adapt_kwargs ? limitsSize(adapt_kwargs) : workers !== undefined && plural(workers, 'worker');
+  return [kind, cluster_class, size].filter(Boolean).join(' · ');
 }
 
 const imageText = (image: string) => (image === runImage ? 'the run’s own image' : image);

@@ -1,3 +1,5 @@
+import type { WrittenExecutor } from './written.ts';
+
 /**
  * Which API a flow is written in, as far as its text tells: `prefect` is 2 or 3 (the installed version
  * decides at run time), `prefect1` is a `Flow` block, `dask` a plain script.
@@ -26,6 +28,9 @@ export type FlowEntry =
   | { readonly how: 'import'; readonly path: string }
   | { readonly how: 'script'; readonly qualname?: string };
 
+/** Of an executor in the source: its class, and whether each run of the flow has it or one call in the file. */
+export type Written = Pick<WrittenExecutor, 'type' | 'from'>;
+
 /** A flow found in a file: all that a run needs to know. JSON only, as it travels in CodeLens arguments. */
 export interface FlowDef {
   readonly api: FlowApiId;
@@ -35,4 +40,12 @@ export interface FlowDef {
   /** Zero-based line that its lenses stand above. */
   readonly line: number;
   readonly parameters: readonly FlowParameter[];
+  /** The executor that its own source gives it, if Dask has to do with it: what "run as written" would use. */
+  readonly written?: Written;
+}
+
+/** A flow's own executors, those of each run first. */
+export interface FlowExecutors {
+  readonly flow: FlowDef;
+  readonly executors: readonly WrittenExecutor[];
 }

@@ -6,10 +6,10 @@ export function formatDuration(durationMs: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${two(m)}:${two(s)}`;
 }
 
-/** `45 s`, `10 min`, `1 h`, `1.5 h`, `2 d`: a length of time that is a rule, or an age. */
+/** `1.8 s`, `45 s`, `10 min`, `1 h`, `1.5 h`, `2 d`: a length of time that is a rule, or an age. */
 export function formatSpan(seconds: number): string {
   const round = (value: number) => String(Math.round(value * 10) / 10);
-  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 59.5) return `${seconds < 9.95 ? round(seconds) : Math.round(seconds)} s`;
   if (seconds < 3600) return `${round(seconds / 60)} min`;
   return seconds < 48 * 3600 ? `${round(seconds / 3600)} h` : `${round(seconds / 86_400)} d`;
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { podSchedulerSchema } from './podScheduler.ts';
 import { isOver, type Run } from './run.ts';
 
 /** How many runs that are over stay in the list. */
@@ -13,6 +14,9 @@ const action = z.union([
   z.object({ kind: z.literal('show-output') }),
   z.object({ kind: z.literal('show-run'), id: z.string() }),
   z.object({ kind: z.literal('manage-trust') }),
+  z.object({ kind: z.literal('open-text'), label: z.string(), text: z.string(), language: z.string() }),
+  z.object({ kind: z.literal('check-kubernetes'), executor: z.string() }),
+  z.object({ kind: z.literal('undeploy'), pods: podSchedulerSchema }),
 ]);
 const failure = z.object({
   message: z.string(),
@@ -52,6 +56,15 @@ const run = z.object({
   flow,
   executor: z.string(),
   clusterId: z.optional(z.string()),
+  clusterUse: z.optional(
+    z.object({
+      executor: z.string(),
+      lifetime: z.enum(['temporary', 'static']),
+      upSinceMs: z.number(),
+      startupMs: z.optional(z.number()),
+      workers: z.optional(z.number()),
+    }),
+  ),
   parameters: z.record(z.string(), z.unknown()),
   createdMs: z.number(),
   state,
@@ -64,6 +77,7 @@ const run = z.object({
     }),
   ),
   notes: z.array(z.string()),
+  missing: z.optional(z.array(z.string())),
 });
 
 /**

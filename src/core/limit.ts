@@ -5,3 +5,16 @@ export function within<T>(promise: Promise<T>, timeoutMs: number, late: () => Er
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
+
+/** As {@link within}, for work that can be stopped: its signal aborts when it is late. */
+export function stoppedAfter<T>(
+  timeoutMs: number,
+  late: () => Error,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  return within(work(stop.signal), timeoutMs, () => {
+    stop.abort();
+    return late();
+  });
+}

@@ -1,13 +1,14 @@
 import type { Backend, BackendContext, ClusterHandle, Inheritance, Keepsake, WorkerNews } from './backend.ts';
 import { type Cluster, dashboardUrl, isLive, type Lifetime, type Origin } from './cluster.ts';
-import { idleSeconds } from './dockerExecutor.ts';
 import type { Disposable } from './emitter.ts';
 import { UserError } from './errors.ts';
 import type { Executor } from './executor.ts';
 import { type Failure, toFailure } from './failure.ts';
 import { formatClock } from './format.ts';
+import { idleSeconds } from './imageExecutor.ts';
 import type { Logger } from './log.ts';
 import type { ClusterMember, MemberAccess } from './members.ts';
+import type { PodScheduler } from './podScheduler.ts';
 import { type AdaptLimits, type ScalingNews, stepText } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 import type { Security } from './security.ts';
@@ -54,6 +55,8 @@ export interface AttachOptions {
   readonly problem?: string;
   /** It was found, not given by the user: then it is looked at seldom. */
   readonly found?: { readonly id: string; readonly origin: Origin };
+  /** It is reached by ports of this machine that lead to its pod. */
+  readonly forwarded?: { readonly pods: PodScheduler; readonly dashboardPort?: number };
 }
 
 /** How often a cluster is looked at that nobody has asked for. */
@@ -92,7 +95,7 @@ export class ClusterManager {
   start(options: StartOptions): { readonly id: string; readonly started: Promise<ClusterHandle> } {
     const { log } = this.#options;
     const { name, executor, lifetime, runId } = options;
-    const stays = lifetime === 'static' && executor.kind === 'docker';
+    const stays = lifetime === 'static' && (executor.kind === 'docker' || executor.kind === 'kubernetes');
     const facts = { name, lifetime, executor: executor.name, ...(runId !== undefined && { runId }) };
     const id = this.#addOwned({ ...facts, ...(stays && { idleSeconds: idleSeconds(executor) }) }, 'starting');
     const abort = new AbortController();
@@ -185,13 +188,14 @@ export class ClusterManager {
    * Takes up a cluster of somebody else: its row is there at once and stays till it is detached, running or lost as
    * its scheduler answers. Nothing at the cluster changes by that. Returns its id.
    */
-  attach({ name, address, security, problem, found }: AttachOptions): string {
+  attach({ name, address, security, problem, found, forwarded }: AttachOptions): string {
     const { store, watch } = this.#options;
     const id = found?.id ?? this.#newId();
     const state = { kind: 'starting', sinceMs: Date.now(), stage: `connecting to ${address}` } as const;
     const cluster: Cluster = {
       ...{ id, name, executor: name, lifetime: 'static', state },
       ...(found ? { ownership: 'discovered', origin: found.origin } : { ownership: 'attached' }),
+      ...(forwarded && { pods: forwarded.pods }),
     };
     const entry: Entry = { handle: attachedHandle(address, security) };
     this.#entries.set(id, entry);
@@ -204,7 +208,8 @@ export class ClusterManager {
       address,
       {
         onInfo: (info) => {
-          const dashboard = dashboardUrl(address, info.dashboardPort);
+          const port = info.dashboardPort && (forwarded?.dashboardPort ?? info.dashboardPort);
+          const dashboard = dashboardUrl(address, port);
           if (this.#cluster(id)?.state.kind !== 'running') this.#answers(id, address, dashboard);
           this.#onInfo(id, info);
         },
@@ -336,7 +341,8 @@ export class ClusterManager {
 
   async #running(id: string, handle: ClusterHandle, { adopted = false } = {}): Promise<ClusterHandle> {
     const entry = this.#entries.get(id);
-    if (!entry || this.#cluster(id)?.state.kind !== 'starting') {
+    const state = this.#cluster(id)?.state;
+    if (!entry || state?.kind !== 'starting') {
       // Stopped while it started: what came up late goes away again.
       if (adopted && this.#closing) handle.leave?.();
       else await handle.close({ force: true });
@@ -344,7 +350,8 @@ export class ClusterManager {
     }
     entry.handle = handle;
     const { address, dashboard, security } = handle;
-    this.#answers(id, address, dashboard);
+    // Finding one that is there tells nothing of how long a start takes.
+    this.#answers(id, address, dashboard, adopted ? {} : { startupMs: Date.now() - state.sinceMs });
     entry.watcher = this.#options.watch(
       address,
       {
@@ -402,8 +409,13 @@ export class ClusterManager {
     store.dispatch({ type: 'cluster.info', id, info });
   }
 
-  #answers(id: string, address: string, dashboard: string | null): void {
-    const state = { kind: 'running', sinceMs: Date.now(), address, dashboard } as const;
+  #answers(
+    id: string,
+    address: string,
+    dashboard: string | null,
+    start: { readonly startupMs?: number } = {},
+  ): void {
+    const state = { kind: 'running', sinceMs: Date.now(), address, dashboard, ...start } as const;
     this.#options.store.dispatch({ type: 'cluster.state', id, state });
   }
 

@@ -3,12 +3,14 @@ import { formatBytes, formatClock } from './format.ts';
 
 export type MemberState = 'created' | 'running' | 'paused' | 'exited';
 
-/** A container that is a part of a cluster, as its engine tells of it: also where Dask does not answer. */
+/** A container, or a pod, that is a part of a cluster, as its engine tells of it: also where Dask does not answer. */
 export interface ClusterMember {
   /** Of its container. One that takes its place has the same. */
   readonly name: string;
-  /** Of its container, in the short form that engines show. */
+  /** Of its container, in the short form that engines show; of a pod, its UID. */
   readonly id: string;
+  /** What it is to whoever runs it. Absent: a container. */
+  readonly kind?: 'pod';
   readonly role: 'scheduler' | 'worker';
   /** Names of the workers in it, as Dask knows them; none of a scheduler. */
   readonly workers: readonly string[];
@@ -18,6 +20,10 @@ export interface ClusterMember {
   readonly exitCode?: number;
   /** When the kernel last killed one of its processes for want of memory. */
   readonly outOfMemoryMs?: number;
+  /** Where its pod is. */
+  readonly node?: string;
+  /** Why it does not run yet, or not any more. */
+  readonly waiting?: string;
   /** How often a new container has taken the place of one that ended. */
   readonly restarts: number;
   /** When it came into its state, in milliseconds since the epoch. */
@@ -58,6 +64,14 @@ export interface MemberAccess {
   ): Promise<void>;
   /** Rejects with a UserError if the container does not run, or has no shell. */
   shell(name: string, size: TerminalSize): Promise<MemberShell>;
+  /** All that Kubernetes knows of a pod, and what happened to it, as text. Absent: nobody can tell. */
+  describe?(name: string): Promise<string>;
+}
+
+/** The scheduler first, then workers by number. */
+export function membersInOrder(members: Iterable<ClusterMember>): ClusterMember[] {
+  const place = ({ role, workers }: ClusterMember) => (role === 'scheduler' ? -1 : Number(workers[0]));
+  return [...members].sort((a, b) => place(a) - place(b));
 }
 
 /** `scheduler`, `worker 1`, `workers 0, 1`: as rows and logs name it. */
@@ -66,11 +80,15 @@ export function memberLabel({ role, workers }: Pick<ClusterMember, 'role' | 'wor
   return `${workers.length > 1 ? 'workers' : 'worker'} ${workers.join(', ')}`;
 }
 
+/** What to call it, or several: pods, if all are. */
+export const memberNoun = (...members: readonly ClusterMember[]): 'pod' | 'container' =>
+  members.length > 0 && members.every(({ kind }) => kind === 'pod') ? 'pod' : 'container';
+
 /** `container 4f1c… · exited 137, out of memory · 2 restarts`. */
 export function memberText(member: ClusterMember): string {
-  return [`container ${member.id.slice(0, 4)}…`, stateText(member), restartsText(member)]
-    .filter(Boolean)
-    .join(' · ');
+  const { kind, id, node, waiting } = member;
+  const what = kind === 'pod' ? (node ? `pod on ${node}` : 'pod') : `container ${id.slice(0, 4)}…`;
+  return [what, waiting ?? stateText(member), restartsText(member)].filter(Boolean).join(' · ');
 }
 
 /** What is not as usual with a container; empty if nothing is. */
@@ -80,10 +98,11 @@ export function memberTrouble(member: ClusterMember): string {
 
 /** All that is known of a container, a line each. */
 export function memberLines(member: ClusterMember): string[] {
-  const { name, id, image, sinceMs } = member;
+  const { name, id, image, sinceMs, kind, node, waiting } = member;
   return [
-    `Container ${name} (${id})`,
+    kind === 'pod' ? `Pod ${name}${node ? ` on the node ${node}` : ''}` : `Container ${name} (${id})`,
     `Image: ${image}`,
+    ...(waiting === undefined ? [] : [`Waits: ${waiting}`]),
     [`${stateText(member)} since ${formatClock(sinceMs)}`, restartsText(member)].filter(Boolean).join(' · '),
   ];
 }

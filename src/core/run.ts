@@ -1,3 +1,4 @@
+import type { Cluster, Lifetime } from './cluster.ts';
 import type { Failure } from './failure.ts';
 import type { FlowDef } from './flow.ts';
 import type { TaskGroup } from './tasks.ts';
@@ -27,6 +28,19 @@ export type RunState =
       readonly failure: Failure;
     };
 
+/** What is kept of the cluster of a run, which the cluster itself does not outlive. */
+export interface ClusterUse {
+  /** Name of the executor that it was made from. */
+  readonly executor: string;
+  readonly lifetime: Lifetime;
+  /** When it came up, milliseconds since the epoch: ids of clusters are used again in later windows. */
+  readonly upSinceMs: number;
+  /** How long its start took, in milliseconds; absent if it was found running. */
+  readonly startupMs?: number;
+  /** How many workers it keeps; absent if that is not known, or changes with the work. */
+  readonly workers?: number;
+}
+
 /** One execution of a flow on a cluster. */
 export interface Run {
   readonly id: string;
@@ -36,6 +50,8 @@ export interface Run {
   readonly executor: string;
   /** Absent: it runs without a cluster. */
   readonly clusterId?: string;
+  /** Of a cluster of ours, from when it runs there; runs of older versions have none. */
+  readonly clusterUse?: ClusterUse;
   /** What the user gave, secrets hidden; the flow's own defaults are not among them. */
   readonly parameters: Readonly<Record<string, unknown>>;
   readonly createdMs: number;
@@ -43,6 +59,8 @@ export interface Run {
   readonly tasks: readonly TaskGroup[];
   /** What the runner or Prefect had to say besides states, newest last. */
   readonly notes: readonly string[];
+  /** Modules that its tasks use and workers lacked when it began; absent: none, or not looked at. */
+  readonly missing?: readonly string[];
 }
 
 const next: Record<RunState['kind'], readonly RunState['kind'][]> = {
@@ -61,6 +79,20 @@ export function advanceRun(run: Run, state: RunState): Run {
     throw new Error(`run ${run.id}: ${run.state.kind} cannot become ${state.kind}`);
   }
   return { ...run, state };
+}
+
+/** The run with what is to be kept of its cluster, once it runs there. Clusters of others are not ours to judge. */
+export function withClusterUse(run: Run, cluster: Cluster | undefined): Run {
+  if (run.clusterUse || run.state.kind === 'queued') return run;
+  if (cluster?.ownership !== 'owned' || cluster.state.kind !== 'running') return run;
+  const { executor, lifetime, scaling, info } = cluster;
+  const { sinceMs: upSinceMs, startupMs } = cluster.state;
+  const clusterUse = {
+    ...{ executor, lifetime, upSinceMs },
+    ...(startupMs !== undefined && { startupMs }),
+    ...(info && !scaling?.adaptive && { workers: info.workers.length }),
+  };
+  return { ...run, clusterUse };
 }
 
 /** Whether the run has reached an end state. */

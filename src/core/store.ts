@@ -12,7 +12,7 @@ import {
 import { type Disposable, Emitter } from './emitter.ts';
 import { builtinExecutor, type ExecutorSet } from './executor.ts';
 import type { ClusterMember } from './members.ts';
-import { advanceRun, type Run, type RunState } from './run.ts';
+import { advanceRun, type Run, type RunState, withClusterUse } from './run.ts';
 import type { Drain, ScaleEvent, Scaling } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
 import type { TaskGroup } from './tasks.ts';
@@ -128,8 +128,10 @@ export function reduce(snapshot: Snapshot, event: StoreEvent): Snapshot {
       return { ...unchoose(snapshot, event.id), clusters: drop(snapshot.clusters, event.id) };
     case 'run.added':
       return { ...snapshot, runs: put(snapshot.runs, event.run) };
-    case 'run.state':
-      return { ...snapshot, runs: put(snapshot.runs, advanceRun(get(snapshot.runs, event.id), event.state)) };
+    case 'run.state': {
+      const run = advanceRun(get(snapshot.runs, event.id), event.state);
+      return { ...snapshot, runs: put(snapshot.runs, withClusterUse(run, clusterOf(snapshot, run))) };
+    }
     case 'run.tasks':
       return {
         ...snapshot,

@@ -1,7 +1,9 @@
 import { type Cluster, incidentText, isLive } from './cluster.ts';
+import { adviseCluster, type ClusterAdvice, staticClustersOf } from './clusterAdvice.ts';
 import { describeExecutor, plural } from './executor.ts';
 import { formatBytes, formatClock, formatDuration, formatSpan } from './format.ts';
 import { type ClusterMember, memberLabel, memberLines, memberText, memberTrouble } from './members.ts';
+import { podText } from './podScheduler.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
 import { type Advice, type Drain, limitsText, scaleEventText } from './scaling.ts';
 import type { WorkerInfo } from './schedulerInfo.ts';
@@ -28,10 +30,10 @@ export interface TreeNode {
   readonly key: string;
   /** The address of a worker, of whose cluster `key` is the id. */
   readonly worker?: string;
-  /** Name of the container that the row stands for; of whose cluster `key` is the id. */
+  /** Name of the container or pod that the row stands for; of whose cluster `key` is the id. */
   readonly member?: string;
   /** What Enter or a click on the row shows, besides what its menu offers. */
-  readonly opens?: 'run' | 'executors';
+  readonly opens?: 'run' | 'executors' | 'clusterAdvice';
   /** May be made only when it is read: the rows of what is closed need not be there. */
   readonly children?: readonly TreeNode[];
   readonly expanded?: boolean;
@@ -87,7 +89,7 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
     ]
       .filter(Boolean)
       .join(' · '),
-    tooltip: clusterTooltip(cluster),
+    tooltip: [clusterTooltip(cluster), recordText(cluster, snapshot, nowMs)].filter(Boolean).join('\n'),
     ...clusterIcon(cluster, inUse),
     context: [
       'cluster',
@@ -96,20 +98,22 @@ function clusterNode(cluster: Cluster, snapshot: Snapshot, nowMs: number): TreeN
       state.kind,
       ...(inUse ? ['target'] : []),
       ...(active ? ['active'] : []),
+      ...(cluster.pods?.maker === 'deployment' ? ['deployed'] : []),
     ].join('.'),
-    // One that starts gets children soon; one that failed gets none.
-    ...((children.length > 0 || isLive(cluster)) && {
+    // One that starts gets children soon; one that failed, or that nobody looks at, gets none.
+    ...((children.length > 0 || (isLive(cluster) && state.kind !== 'seen')) && {
       children,
       expanded: cluster.ownership !== 'discovered',
     }),
   };
 }
 
-function ownershipText({ ownership, lifetime, origin, idleSeconds }: Cluster): string {
+function ownershipText({ ownership, lifetime, origin, idleSeconds, pods }: Cluster): string {
   if (ownership === 'owned') {
     if (lifetime !== 'static') return '';
     return idleSeconds === undefined ? 'static' : `static · idles out after ${formatSpan(idleSeconds)}`;
   }
+  if (pods) return `${ownership} · ${podText(pods)}`;
   if (!origin) return ownership;
   return `${ownership} (pid ${origin.pid}, since ${formatClock(origin.sinceMs)})`;
 }
@@ -122,6 +126,8 @@ function shareNow(cluster: Cluster, { runs }: Snapshot, nowMs: number): ClusterS
 function clusterState(cluster: Cluster, nowMs: number): string {
   const { state, info } = cluster;
   switch (state.kind) {
+    case 'seen':
+      return state.text;
     case 'starting':
       return ['starting', inWords(state.stage), formatDuration(nowMs - state.sinceMs)]
         .filter(Boolean)
@@ -181,13 +187,32 @@ function heldText({ scaling, info }: Cluster): string {
   return idle && held > 0 ? `Workers may stay above the minimum while results are held (${held}).` : '';
 }
 
+/** Why temporary clusters would serve the runs of this static one better. */
+function recordText(cluster: Cluster, snapshot: Snapshot, nowMs: number): string {
+  // Once it has ended, the advice may be another.
+  const now = staticClustersOf(cluster.executor, [cluster]).length > 0;
+  return (now && adviseCluster(cluster.executor, snapshot, nowMs)?.message) || '';
+}
+
 /** What the last preflight found. */
 function checkedLines({ atMs, messages }: NonNullable<Cluster['checked']>): string[] {
   if (messages.length === 0) return [`Checked at ${formatClock(atMs)}: all is well`];
   return [`Checked at ${formatClock(atMs)}:`, ...messages.map((message) => `• ${message}`)];
 }
 
-function kindText({ ownership, lifetime, origin }: Cluster): string {
+function kindText({ ownership, lifetime, origin, pods, state }: Cluster): string {
+  const place = pods && `${podText(pods)}, by the context ${pods.context}`;
+  if (place && ownership === 'attached')
+    return [
+      `Attached through the API server: ${place}. Not started from here, so never stopped or changed unasked.`,
+      'Where that way breaks, a run on it fails: its scheduler drops the work of whoever is gone.',
+    ].join('\n');
+  if (place) {
+    return [
+      `Found on Kubernetes: ${place}, since ${formatClock(state.sinceMs)}.`,
+      'Not started from here, and nothing is done to it, nor is it connected to before it is attached.',
+    ].join('\n');
+  }
   if (ownership === 'attached')
     return 'Attached: not started from here, so never stopped or changed unasked.';
   if (origin) {
@@ -207,6 +232,8 @@ function kindText({ ownership, lifetime, origin }: Cluster): string {
 
 function clusterIcon(cluster: Cluster, inUse: boolean): Pick<TreeNode, 'icon' | 'color'> {
   switch (cluster.state.kind) {
+    case 'seen':
+      return { icon: 'plug', color: colors.grey };
     case 'starting':
     case 'stopping':
       return { icon: 'loading~spin' };
@@ -261,13 +288,15 @@ function memberNode(cluster: Cluster, member: ClusterMember): TreeNode {
     ].join('\n'),
     icon: busy ? 'loading~spin' : 'vm',
     ...(!busy && { color: colors.warn }),
-    context: `container.${member.role}.${cluster.ownership}.${member.state}`,
+    context: `container.${member.role}.${cluster.ownership}.${member.state}${podMark(member)}`,
   };
 }
 
-/** What menus know a container by that a shell can be opened in. */
+/** What menus know a container by that a shell can be opened in, and a pod, which can be described. */
 const containerMark = (member: ClusterMember | undefined) =>
-  member?.state === 'running' ? '.container' : '';
+  `${member?.state === 'running' ? '.container' : ''}${podMark(member)}`;
+
+const podMark = (member: ClusterMember | undefined) => (member?.kind === 'pod' ? '.pod' : '');
 
 function schedulerNode(cluster: Cluster, address: string, dashboard: string | null): TreeNode {
   const member = cluster.members?.find(({ role }) => role === 'scheduler');
@@ -456,7 +485,7 @@ export function runDescription(run: Run, nowMs: number, cluster?: Cluster, share
       cluster && share ? runShareText(run, cluster, share) : '',
       time,
     ],
-    cancelling: [`cancelling${progress}`, 'active tasks finish', time],
+    cancelling: [`cancelling${progress}`, gentleWay(run), time],
     completed: ['completed', total > 0 ? plural(total, 'task') : '', time, run.executor, ended],
     failed: ['failed', reason, time, run.executor, ended],
     crashed: ['crashed', reason, time, run.executor, ended],
@@ -464,6 +493,12 @@ export function runDescription(run: Run, nowMs: number, cluster?: Cluster, share
   }[state.kind];
   if (state.kind === 'cancelling' && state.forced) parts[1] = '';
   return parts.filter(Boolean).join(' · ');
+}
+
+/** What a cancel waits for that is not by force. */
+function gentleWay({ clusterId }: Run): string {
+  // Without a cluster that we know of, a run is as written.
+  return clusterId === undefined ? 'it closes what it has made' : 'active tasks finish';
 }
 
 /** A run that has no stage of its own yet waits for its cluster. */
@@ -536,22 +571,30 @@ function groupIcon(group: TaskGroup, bad: number, done: number): Pick<TreeNode, 
 }
 
 /** The rows of the view "Executors". */
-export function executorNodes(snapshot: Snapshot): TreeNode[] {
+export function executorNodes(snapshot: Snapshot, nowMs: number): TreeNode[] {
   const { executors, defaultName, problems, advice = {} } = snapshot.executors;
   const isDefault = (name: string) => snapshot.targetClusterId === undefined && name === defaultName;
-  const rows = executors.map(
-    (executor): TreeNode => ({
-      id: `executor/${executor.name}`,
-      key: executor.name,
-      label: executor.name,
-      description: [isDefault(executor.name) ? 'default' : '', describeExecutor(executor)]
-        .filter(Boolean)
-        .join(' · '),
-      icon: isDefault(executor.name) ? 'star-full' : 'gear',
-      context: `executor${executor.kind === 'local' ? '' : `.${executor.kind}`}${isDefault(executor.name) ? '.default' : ''}`,
-      ...adviceNodes(executor.name, advice[executor.name] ?? []),
-    }),
-  );
+  const rows = executors.map((executor): TreeNode => {
+    const { name, kind } = executor;
+    const ofRecord = adviseCluster(name, snapshot, nowMs);
+    const description = [
+      isDefault(name) ? 'default' : '',
+      describeExecutor(executor),
+      ofRecord ? `${ofRecord.to} may suit it better` : '',
+    ]
+      .filter(Boolean)
+      .join(' · ');
+    return {
+      id: `executor/${name}`,
+      key: name,
+      label: name,
+      description,
+      ...(ofRecord && { tooltip: `${name} · ${description}\n${ofRecord.message}` }),
+      icon: isDefault(name) ? 'star-full' : 'gear',
+      context: `executor${kind === 'local' ? '' : `.${kind}`}${isDefault(name) ? '.default' : ''}`,
+      ...adviceNodes(name, advice[name] ?? [], ofRecord),
+    };
+  });
   const bad = problems.map(
     ({ where, message }, i): TreeNode => ({
       id: `executor-problem/${i}/${where}`,
@@ -568,9 +611,12 @@ export function executorNodes(snapshot: Snapshot): TreeNode[] {
   return [...rows, ...bad];
 }
 
-/** What is to be known of an executor before it is started, under its row. */
-function adviceNodes(name: string, advice: readonly Advice[]): Pick<TreeNode, 'children' | 'expanded'> {
-  if (advice.length === 0) return {};
+/** What is to be known of an executor before it is started, and what its own record says, under its row. */
+function adviceNodes(
+  name: string,
+  advice: readonly Advice[],
+  ofRecord: ClusterAdvice | undefined,
+): Pick<TreeNode, 'children' | 'expanded'> {
   const children = advice.map(
     ({ severity, message }, i): TreeNode => ({
       id: `executor/${name}/advice/${i}`,
@@ -582,5 +628,15 @@ function adviceNodes(name: string, advice: readonly Advice[]): Pick<TreeNode, 'c
       context: 'executorAdvice',
     }),
   );
-  return { children, expanded: true };
+  if (ofRecord) {
+    children.push({
+      id: `executor/${name}/clusterAdvice`,
+      key: name,
+      label: ofRecord.message,
+      icon: 'lightbulb',
+      opens: 'clusterAdvice',
+      context: 'executorAdvice',
+    });
+  }
+  return children.length === 0 ? {} : { children, expanded: true };
 }

@@ -5,6 +5,7 @@
  */
 
 import type { TaskNumbers } from '../core/backend.ts';
+import type { ClassDescription } from '../core/classArguments.ts';
 import type { FlowApiId } from '../core/flow.ts';
 import type { PreflightFacts } from '../core/preflight/facts.ts';
 import type { ScaleStep } from '../core/scaling.ts';
@@ -43,13 +44,57 @@ export interface LocalClusterOptions {
   readonly dashboard_address?: string | null;
 }
 
+/** A cluster of a class that the user names, or of a function that makes one: called as Prefect calls it in a flow. */
+export interface ClusterClassOrder {
+  /** Its import path. */
+  readonly path: string;
+  /** Values beside JSON's are `{"$import": path, "args": […], "kwargs": {…}}`. */
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  /** What its `scale` is called with then. */
+  readonly n_workers?: number;
+  /** Seconds that it has until it is there. */
+  readonly start_timeout: number;
+  /** What `prefect.context.image` of Prefect 1 is for a function. */
+  readonly image?: string;
+}
+
+/** Why a cluster class can't be used. */
+export interface ClassRefusal {
+  readonly kind:
+    | 'module-missing'
+    | 'attribute-missing'
+    | 'import-failed'
+    | 'arguments'
+    | 'value'
+    | 'not-a-cluster'
+    | 'no-scaling'
+    | 'address'
+    /** It has raised an exception. */
+    | 'class-failed'
+    | 'timeout';
+  readonly message: string;
+  readonly hint?: string;
+  readonly traceback?: string;
+  /** Top-level module that is not there. */
+  readonly module?: string;
+  /** Where in the user's own code, if it was there; the line is one-based. */
+  readonly file?: string;
+  readonly line?: number;
+}
+
 export type HostRequest =
   /** Compiles the file without running it; answered by `checked`. */
   | { readonly op: 'check'; readonly id: string; readonly file: string }
   | {
       readonly op: 'cluster.start';
       readonly cluster: string;
-      readonly options: LocalClusterOptions;
+      /** Of a `LocalCluster`. */
+      readonly options?: LocalClusterOptions;
+      /**
+       * Instead: a cluster of this class. However it ends, its `close` gets up to 30 s, as what it has made elsewhere only
+       * that can end: a `cluster.close` does not kill it before, and neither does the end of the host.
+       */
+      readonly class?: ClusterClassOrder;
       /** As for `LocalCluster.adapt`: the number of workers follows the work; `n_workers` is the start size. */
       readonly adapt?: { readonly minimum?: number | null; readonly maximum?: number | null };
       /** What workers inherit when a script starts its own cluster: its folder, environment and import path. */
@@ -97,8 +142,16 @@ export type HostRequest =
   | { readonly op: 'prefect.start' }
   /** Looks at a cluster before a run: answered once, by `preflight` or `error` of this id. */
   | ({ readonly op: 'preflight'; readonly id: string } & PreflightQuestion)
-  /** Nobody waits for it any more: it ends without an answer. */
-  | { readonly op: 'preflight.stop'; readonly id: string };
+  /** Imports what is at the path, in a process of its own; answered by `class.described` or `error` of this id. */
+  | {
+      readonly op: 'class.describe';
+      readonly id: string;
+      readonly path: string;
+      /** What it is to be called with: by that, a gateway tells the options that its administrator has made. */
+      readonly kwargs?: Readonly<Record<string, unknown>>;
+    }
+  /** Nobody waits any more for the answer to one of these two, of this id: it ends without. */
+  | { readonly op: 'look.stop'; readonly id: string };
 
 /** Which cluster, and for which flow. */
 export interface PreflightQuestion {
@@ -158,12 +211,12 @@ export type HostEvent =
     }
   /**
    * `python`: the host is still importing. `running`: all workers that were asked for have joined; comes after
-   * `cluster.started`.
+   * `cluster.started`. Of a class: what is being done, in words.
    */
   | {
       readonly event: 'cluster.stage';
       readonly cluster: string;
-      readonly stage: 'python' | 'scheduler' | 'running';
+      readonly stage: string;
     }
   /** The scheduler answers at `address`; workers join next. Runs may go at once. */
   | {
@@ -171,7 +224,9 @@ export type HostEvent =
       readonly cluster: string;
       readonly address: string;
       readonly dashboard: string | null;
-      /** How many workers it makes, as Dask chose; of one that adapts, how many it keeps at least. */
+      /** What clients need for a scheduler with TLS; only classes of others have it. */
+      readonly security?: Security;
+      /** How many workers it makes, as Dask chose; of one that adapts, how many it keeps at least; of a class, how many there are. */
       readonly n_workers: number;
       readonly pid: number;
       /** Process group that everything of this cluster is in (POSIX). */
@@ -218,8 +273,14 @@ export type HostEvent =
       readonly cluster: string;
       readonly reason: 'closed' | 'failed' | 'died';
       readonly message?: string;
-      readonly kind?: 'port-in-use' | 'option' | 'other';
+      readonly kind?: 'port-in-use' | 'option' | 'other' | ClassRefusal['kind'];
       readonly traceback?: string;
+      readonly hint?: string;
+      readonly module?: string;
+      readonly file?: string;
+      readonly line?: number;
+      /** Its class could not be closed, for this reason: what it has made elsewhere may still be there. */
+      readonly left?: string;
     }
   | {
       readonly event: 'run.started';
@@ -235,6 +296,13 @@ export type HostEvent =
       readonly signal: number | null;
     }
   | { readonly event: 'preflight'; readonly id: string; readonly facts: PreflightFacts }
+  /** One of the two. */
+  | {
+      readonly event: 'class.described';
+      readonly id: string;
+      readonly description?: ClassDescription;
+      readonly refusal?: ClassRefusal;
+    }
   /** A request could not be carried out: nothing else follows. Names what it was about. */
   | {
       readonly event: 'error';
@@ -266,7 +334,7 @@ export interface RunSpec {
   readonly env?: Readonly<Record<string, string>>;
   /**
    * Whether the cluster is this run's own, or there is none. Losing the editor then ends the run at once; on a shared cluster
-   * it stops gently: nothing new is submitted, active tasks finish.
+   * it stops gently: nothing new is submitted, active tasks finish. As written, it gets time to close what it has made.
    */
   readonly temporary: boolean;
 }
@@ -293,6 +361,8 @@ export type RunControl =
         readonly num_workers?: number;
       };
     }
+  /** The flow or script runs as its source says, on whatever that asks for. */
+  | { readonly op: 'go'; readonly as_written: true; readonly prefect_api_url?: string }
   /** Gentle cancel: nothing pending starts, active tasks finish, the run ends as cancelled. */
   | { readonly op: 'stop' };
 

@@ -1,4 +1,5 @@
 import type { FlowDef } from '../core/flow.ts';
+import type { ClusterMaker } from '../core/written.ts';
 
 /** A flow and the document it stands in: the argument of the lens commands. */
 export interface FlowRef {
@@ -7,12 +8,20 @@ export interface FlowRef {
   readonly flow: FlowDef;
 }
 
-/** What the lenses show besides the flow itself. Sent by the extension whenever it changes. */
+/** What makes clusters, and the document it stands in. */
+export interface ClusterMakerRef {
+  readonly uri: string;
+  readonly maker: ClusterMaker;
+}
+
+/** What lenses show besides the flow itself, and whether mistakes are shown. Sent by the extension whenever it changes. */
 export interface LensState {
   /** Name of the default executor. */
   readonly executor: string;
   /** False hides the lenses (setting `flowClusters.codeLens`). */
   readonly enabled: boolean;
+  /** False keeps mistakes to itself (setting `flowClusters.diagnostics`). */
+  readonly diagnostics: boolean;
   /** Last run of each flow, keyed by {@link flowKey}. */
   readonly lastRuns: Readonly<Record<string, LastRun>>;
 }
@@ -33,8 +42,19 @@ export function flowKey(uri: string, flow: Pick<FlowDef, 'entry'>): string {
 export const LENS_STATE = 'flowClusters/lensState';
 /** Extension → server request: the flows of a document; params {@link FlowsParams}, result `FlowDef[]`. */
 export const FLOWS_REQUEST = 'flowClusters/flows';
+/** Extension → server request: what its flows run on by themselves; params {@link FlowsParams}, result `FlowExecutors[]`. */
+export const EXECUTORS_REQUEST = 'flowClusters/executors';
+/** Extension → server request: what makes clusters in a document; params {@link FlowsParams}, result `ClusterMaker[]`. */
+export const MAKERS_REQUEST = 'flowClusters/clusterMakers';
+/** Extension → server request: the executor that some lines make; params {@link PastedParams}, result `WrittenExecutor | null`. */
+export const PASTED_REQUEST = 'flowClusters/pasted';
 /** Server → extension notification: a document with at least one flow is open (so a host may be warmed). */
 export const FLOW_SEEN = 'flowClusters/flowSeen';
+
+export interface PastedParams {
+  /** Lines of Python. */
+  readonly code: string;
+}
 
 export interface FlowsParams {
   readonly uri: string;

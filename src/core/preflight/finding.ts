@@ -1,4 +1,4 @@
-import type { ErrorAction } from '../errors.ts';
+import { type ErrorAction, UserError } from '../errors.ts';
 import { plural } from '../executor.ts';
 
 /** `error`: the run will fail, or never end. `warning`: it may, or has to wait. `good`: looked at, and well. */
@@ -13,6 +13,14 @@ export interface Finding {
   readonly hint?: string;
   /** What its button does, the nearest first. */
   readonly actions?: readonly ErrorAction[];
+  /** Modules that tasks use and workers lack. */
+  readonly missing?: readonly string[];
+}
+
+/** An error as what was found. @param more what can be done besides, before what the error offers */
+export function findingOf({ message, hint, action }: UserError, more?: ErrorAction): Finding {
+  const actions = [more, action].filter((one) => one !== undefined);
+  return { severity: 'error', message, ...(hint && { hint }), ...(actions.length > 0 && { actions }) };
 }
 
 const order: readonly Severity[] = ['error', 'warning', 'info', 'good'];
@@ -20,6 +28,25 @@ const order: readonly Severity[] = ['error', 'warning', 'info', 'good'];
 /** The worst first; what is equally bad stays as it is. */
 export function bySeverity(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+}
+
+/**
+ * What a look finds, the worst first; a {@link UserError} that it fails with is what was found then.
+ * @throws the reason of the signal where that has aborted, and all other errors
+ */
+export async function foundBy(
+  look: () => Promise<readonly Finding[]>,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  try {
+    const findings = await look();
+    signal.throwIfAborted();
+    return bySeverity(findings);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof UserError) return [findingOf(error)];
+    throw error;
+  }
 }
 
 /** `a`, `a and b`, `a, b, c and 37 more`. */

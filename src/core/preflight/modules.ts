@@ -73,6 +73,7 @@ function missingThere(modules: readonly NeededModule[], facts: PreflightFacts): 
         ...(first ? [{ kind: 'open-file', path: first.file, line: first.line } as const] : []),
         { kind: 'copy', label: 'Copy Command', text: command },
       ],
+      ...(group.use === 'tasks' && { missing: names }),
     };
   });
 }

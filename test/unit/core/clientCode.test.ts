@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { findPython } from '../../../scripts/lib/venv.mjs';
 import { clientCode, clientEnvironment, insertionAt } from '../../../src/core/clientCode.ts';
 
-/** A line with the cursor at the bar, after the insertion of two lines. */
-function inserted(text: string): string {
+/** A line with the cursor at the bar, after the insertion of two lines. @param below the next one */
+function inserted(text: string, below?: string): string {
   const at = text.indexOf('|');
   const line = text.replace('|', '');
-  const { character, text: added } = insertionAt(line, at, 'one\ntwo');
+  const { character, text: added } = insertionAt(line, at, 'one\ntwo', below);
   return line.slice(0, character) + added + line.slice(character);
 }
 
@@ -18,6 +18,13 @@ describe('client code', () => {
   it('is two lines', () => {
     const code = 'from distributed import Client\nclient = Client("tcp://127.0.0.1:8786")';
     assert.equal(clientCode({ address: 'tcp://127.0.0.1:8786' }), code);
+  });
+
+  it('asks a gateway for a cluster of it', () => {
+    assert.match(
+      clientCode({ address: 'gateway://gateway.example:8786/5d3f' }),
+      /^from dask_gateway import Gateway\n#.*\nclient = Gateway\(\)\.connect\("5d3f"\)\.get_client\(\)$/,
+    );
   });
 
   it('names the files of certificates, or says that they are to be filled in', () => {
@@ -73,6 +80,20 @@ describe('client code', () => {
     assert.equal(inserted('  |  x'), '  one\n  two\n    x');
     assert.equal(inserted('    |return x'), '    one\n    two\n    return x');
     assert.equal(inserted('    return x|'), '    return x\n    one\n    two');
+  });
+
+  it('stands in the block that the line begins, as that is indented', () => {
+    const under = (line: string, indent: string, below?: string) =>
+      assert.equal(inserted(`${line}|`, below), `${line}\n${indent}one\n${indent}two`, line);
+    under('def main():', '    ');
+    under('def main():', '  ', '  return 1');
+    under("    if a[\"#:\"] == '\\':':  # so: it is", '            ', '            pass');
+    under('\tasync with a as b:', '\t\t');
+    under(') -> None:', '    ', '    pass');
+    under('    else:', '        ', 'x = 1');
+    for (const line of ['if a: b = 1  # note:', 'x = {1: 2}', 'classes:', 'if a: b = ":"', '# if a:'])
+      under(line, '', '    deeper');
+    assert.equal(inserted('def main|():', '  pass'), 'def main():\n  one\n  two');
   });
 
   it('sets Dask’s own variables for terminals', () => {

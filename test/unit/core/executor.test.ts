@@ -56,8 +56,14 @@ describe('executors in the settings', () => {
     const wrong: [unknown, string][] = [
       [{ kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
       [{ name: '', kind: 'local' }, 'executor 1: name must be a name of 1 to 60 characters'],
-      [{ name: 'a' }, 'a: kind must be "local", "docker", "existing" or "localDask"'],
-      [{ name: 'a', kind: 'k8s' }, 'a: kind must be "local", "docker", "existing" or "localDask"'],
+      [
+        { name: 'a' },
+        'a: kind must be "local", "docker", "kubernetes", "clusterClass", "existing" or "localDask"',
+      ],
+      [
+        { name: 'a', kind: 'k8s' },
+        'a: kind must be "local", "docker", "kubernetes", "clusterClass", "existing" or "localDask"',
+      ],
       [{ name: 'a', kind: 'local', n_workers: '2' }, 'a: n_workers must be a whole number from 1 to 4096'],
       [{ name: 'a', kind: 'local', n_workers: 1.5 }, 'a: n_workers must be a whole number from 1 to 4096'],
       [
@@ -115,6 +121,23 @@ describe('executors in the settings', () => {
     }
   });
 
+  it('say what a field must be by the kind that it is of', () => {
+    const pods = { name: 'a', kind: 'kubernetes', image: 'etl' };
+    assert.deepEqual(problemsOf([{ ...pods, volumes: ['/a:/b'] }]), [
+      'a: volumes must be a list of volumes, as pods have them',
+    ]);
+    assert.deepEqual(problemsOf([{ ...pods, scheduler: 'threads' }]), [
+      'a: scheduler must be an object with "requests", "limits" and "pod_template"',
+    ]);
+    const docker = { name: 'a', kind: 'docker', image: 'etl' };
+    assert.deepEqual(problemsOf([{ ...docker, volumes: [{}] }]), [
+      'a: volumes must be a list of "source:/target" or "source:/target:ro"',
+    ]);
+    assert.deepEqual(problemsOf([{ ...docker, memory_limit: 'auto' }]), [
+      'a: memory_limit must be a number of bytes, or text such as "4GiB"',
+    ]);
+  });
+
   it('may be a cluster that is there already', () => {
     const prod = {
       name: 'prod',
@@ -128,7 +151,7 @@ describe('executors in the settings', () => {
       'prod: address must be the address of a scheduler, such as "tcp://10.0.0.5:8786"',
     ]);
     assert.deepEqual(problemsOf([{ name: 'a', kind: 'cloud' }]), [
-      'a: kind must be "local", "docker", "existing" or "localDask"',
+      'a: kind must be "local", "docker", "kubernetes", "clusterClass", "existing" or "localDask"',
     ]);
   });
 

@@ -16,8 +16,11 @@ describe('format', () => {
   });
 
   it('spans, in the unit that fits', () => {
-    assert.deepEqual([45, 600, 3600, 5400, 172_800].map(formatSpan), [
+    assert.deepEqual([1.84, 9.97, 45, 59.7, 600, 3600, 5400, 172_800].map(formatSpan), [
+      '1.8 s',
+      '10 s',
       '45 s',
+      '1 min',
       '10 min',
       '1 h',
       '1.5 h',

@@ -35,6 +35,22 @@ describe('the history of runs', () => {
     assert.deepEqual(stored(toHistory(runs)), runs);
   });
 
+  it('keeps what is known of the cluster of a run', () => {
+    const clusterUse = {
+      executor: 'pods',
+      lifetime: 'static',
+      upSinceMs: 3,
+      startupMs: 2,
+      workers: 4,
+    } as const;
+    const found = { executor: 'pods', lifetime: 'static', upSinceMs: 3 } as const;
+    const runs = [
+      { ...run('a'), clusterUse },
+      { ...run('b'), clusterUse: found },
+    ];
+    assert.deepEqual(stored(toHistory(runs)), runs);
+  });
+
   it('leaves out what is not of its shape, and keeps the rest', () => {
     const { flow: _, ...noFlow } = run('b');
     const odd = [null, 'text', {}, noFlow, { ...run('c'), state: { kind: 'exploded' } }, run('good')];

@@ -7,6 +7,7 @@ import { aCluster, aRun } from './samples.ts';
 const failure = { message: 'it broke' };
 const place = { sinceMs: 2, address: 'tcp://127.0.0.1:1', dashboard: null };
 const clusterStates: Record<ClusterState['kind'], ClusterState> = {
+  seen: { kind: 'seen', sinceMs: 1, text: 'running' },
   starting: { kind: 'starting', sinceMs: 1, stage: 'scheduler' },
   running: { kind: 'running', ...place },
   lost: { kind: 'lost', ...place, reason: 'refused' },
@@ -26,6 +27,7 @@ const runStates: Record<RunState['kind'], RunState> = {
 
 /** From each state, the states that may follow. */
 const clusterSteps: Record<ClusterState['kind'], string> = {
+  seen: 'seen stopped',
   starting: 'failed lost running starting stopped stopping',
   running: 'failed lost stopped stopping',
   lost: 'failed lost running stopped stopping',

@@ -336,7 +336,7 @@ describe('cluster manager', () => {
       manager.start({ executor: { ...executor, name }, backend, name, lifetime: 'static' }).started;
     await start('quick');
     start('slow').catch(() => undefined);
-    const keepsake = { id: 'old', secret: '' };
+    const keepsake = { kind: 'docker', id: 'old', secret: '' } as const;
     const adopted = manager.adopt({ name: 'old', executor: 'docker', backend, keepsake });
     const disposed = manager.dispose();
     found.resolve(handle('old'));

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import type { ClusterState } from '../../../src/core/cluster.ts';
 import { formatClock } from '../../../src/core/format.ts';
-import { type ClusterMember, memberLabel, memberText, outOfMemoryText } from '../../../src/core/members.ts';
+import {
+  type ClusterMember,
+  memberLabel,
+  memberNoun,
+  memberText,
+  outOfMemoryText,
+} from '../../../src/core/members.ts';
 import { emptySnapshot, reduce } from '../../../src/core/store.ts';
 import { clusterNodes, type TreeNode } from '../../../src/core/tree.ts';
 import { aCluster, aMember, aWorker, infoOf } from './samples.ts';
@@ -42,6 +48,14 @@ describe('containers', () => {
       `container 4f1c… · running, was out of memory at ${clock}`,
     );
     assert.equal(memberText(aMember('1', { state: 'exited' })), 'container 4f1c… · exited');
+  });
+
+  it('are called pods where all of them are', () => {
+    const pod = aMember('1', { kind: 'pod', node: 'node-1' });
+    assert.equal(memberNoun(pod, pod), 'pod');
+    assert.equal(memberNoun(pod, aMember('0')), 'container');
+    assert.equal(memberNoun(), 'container');
+    assert.equal(memberText(pod), 'pod on node-1 · running');
   });
 
   it('say plainly that memory was too little, and what helps', () => {

@@ -420,7 +420,7 @@ describe('runs in the explorer', () => {
 
 describe('executors in the explorer', () => {
   const rows = (executors: unknown, target?: string) =>
-    executorNodes({ ...snapshotOf([], [], target), executors: readExecutors(executors, '') });
+    executorNodes({ ...snapshotOf([], [], target), executors: readExecutors(executors, '') }, nowMs);
 
   it('say what they are and which one is the default', () => {
     const nodes = rows([{ name: 'laptop', kind: 'local', n_workers: 2, threads_per_worker: 2 }]);
@@ -441,6 +441,32 @@ describe('executors in the explorer', () => {
     assert.match(advice?.label ?? '', /^Without a maximum Dask starts as many workers as/);
     assert.deepEqual([advice?.icon, advice?.context], ['warning', 'executorAdvice']);
     assert.equal(nodes[1]?.children, undefined);
+  });
+
+  it('say under a row, and at its static cluster, what the record of their runs advises', () => {
+    const hour = 3_600_000;
+    const at = 40 * hour;
+    const times = { upSinceMs: at - 20 * hour, startupMs: 400 };
+    const use = { executor: 'local', lifetime: 'static', workers: 2, ...times } as const;
+    const runs = Array.from({ length: 6 }, (_, i): Run => {
+      const createdMs = at - (20 - i) * hour;
+      const state = { kind: 'completed', startedMs: createdMs, endedMs: createdMs + 60_000 } as const;
+      return { ...aRun, id: `r${i}`, createdMs, state, clusterUse: use };
+    });
+    const state = { ...running, sinceMs: use.upSinceMs } as const;
+    const snapshot = snapshotOf([{ ...aCluster, executor: 'local', state }], runs);
+    const message =
+      'Its static clusters were used less than 1% of the 20 h that they were up: a temporary one starts in 0.4 s';
+    const [local] = executorNodes(snapshot, at);
+    assert.equal(local?.description, 'default · local · sized by the cores · temporary may suit it better');
+    assert.ok(local.tooltip?.endsWith(message));
+    const [row] = local.children ?? [];
+    assert.deepEqual(
+      [row?.label, row?.icon, row?.opens, row?.key],
+      [message, 'lightbulb', 'clusterAdvice', 'local'],
+    );
+    assert.ok(clusterNodes(snapshot, at)[0]?.tooltip?.endsWith(message));
+    assert.equal(executorNodes({ ...snapshot, clusters: new Map() }, at)[0]?.children, undefined);
   });
 
   it('have no default while runs use a cluster', () => {

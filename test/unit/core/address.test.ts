@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { overTls, parseAddress } from '../../../src/core/address.ts';
 import { UserError } from '../../../src/core/errors.ts';
-import { parseAddress } from '../../../src/dask/address.ts';
 
 const refusal = (text: string): UserError => {
   try {
@@ -28,6 +28,14 @@ describe('address of a scheduler', () => {
     it(`reads ${text}`, () => assert.deepEqual(parseAddress(text), { scheme, host, port, text: spelled }));
   }
 
+  it('reads that of a cluster behind a gateway, and wants its name', () => {
+    const text = 'gateway://[::1]:8786/5d3f';
+    const address = { scheme: 'gateway', host: '::1', port: 8786, text, cluster: '5d3f' };
+    assert.deepEqual(parseAddress(`${text}/`), address);
+    assert.match(refusal('gateway://a:8786').message, /does not name a cluster/);
+    assert.match(refusal('gateway://a:x/b').message, /not the address/);
+  });
+
   for (const text of [
     '',
     'tcp://',
@@ -45,6 +53,12 @@ describe('address of a scheduler', () => {
       refusal(text);
     });
   }
+
+  it('has a secure one at the same place', () => {
+    assert.equal(overTls(parseAddress('a')).text, 'tls://a:8786');
+    assert.equal(overTls(parseAddress('ws://[::1]:80')).text, 'wss://[::1]:80');
+    for (const text of ['tls://a:1', 'wss://a:1']) assert.equal(overTls(parseAddress(text)).text, text);
+  });
 
   it('says why inproc, ucx and the dashboard can’t be connected to', () => {
     assert.match(refusal('inproc://192.168.1.2/1/2').message, /inside one Python process/);

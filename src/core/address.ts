@@ -1,6 +1,7 @@
-import { UserError } from '../core/errors.ts';
+import { UserError } from './errors.ts';
 
-export type Scheme = 'tcp' | 'tls' | 'ws' | 'wss';
+/** `gateway` is TLS to the proxy of a Dask Gateway, which knows by the name that is asked for whose connection it is. */
+export type Scheme = 'tcp' | 'tls' | 'ws' | 'wss' | 'gateway';
 
 /** Where a Dask server listens. */
 export interface Address {
@@ -10,6 +11,8 @@ export interface Address {
   readonly port: number;
   /** The whole as Dask writes it, `tls://[::1]:8786`. */
   readonly text: string;
+  /** Of `gateway://host:port/cluster`. */
+  readonly cluster?: string;
 }
 
 /** The port that `dask scheduler` takes when it is told none. */
@@ -17,15 +20,23 @@ const DEFAULT_PORT = 8786;
 
 const schemes: readonly string[] = ['tcp', 'tls', 'ws', 'wss'] satisfies Scheme[];
 
+const gateway = /^gateway:\/\/([^/]+)\/([\w.-]+)\/?$/i;
 const pattern =
   /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\]|([^\s:/?#@[\]]+))(?::(\d+))?\/?$/i;
 
 /**
- * Reads a scheduler's address: `tcp://`, `tls://`, `ws://`, `wss://` or bare `host:port` (then tcp).
+ * Reads a scheduler's address: `tcp://`, `tls://`, `ws://`, `wss://`, bare `host:port` (then tcp), or that of a cluster
+ * behind a Dask Gateway.
  * @throws UserError `setting`, saying what is wrong with it
  */
 export function parseAddress(text: string): Address {
   const trimmed = text.trim();
+  const [, place, cluster] = gateway.exec(trimmed) ?? [];
+  if (place !== undefined && cluster !== undefined) {
+    const { host, port } = parseAddress(`tcp://${place}`);
+    const address = addressOf('gateway', host, port);
+    return { ...address, text: `${address.text}/${cluster}`, cluster };
+  }
   const scheme = (/^([^/]*):\/\//.exec(trimmed)?.[1] ?? 'tcp').toLowerCase();
   if (!isScheme(scheme)) throw unsupported(scheme, trimmed);
   const match = pattern.exec(trimmed);
@@ -39,6 +50,13 @@ export function parseAddress(text: string): Address {
     });
   }
   return addressOf(scheme, host, port);
+}
+
+/** The same place over TLS. */
+export function overTls(address: Address): Address {
+  const { scheme, host, port } = address;
+  if (scheme === 'tcp') return addressOf('tls', host, port);
+  return scheme === 'ws' ? addressOf('wss', host, port) : address;
 }
 
 /** @param host without brackets */
@@ -68,6 +86,8 @@ function unsupported(scheme: string, text: string): UserError {
           'this is a web page, most likely the dashboard, not the scheduler itself.',
           'The scheduler’s address starts with tcp:// or tls://; the dashboard shows it under Info.',
         ];
+      case 'gateway':
+        return ['it does not name a cluster.', 'Write it like gateway://gateway.example:8786/NAME.'];
       default:
         return [`${scheme}:// is not supported.`, 'Supported are tcp://, tls://, ws:// and wss://.'];
     }
