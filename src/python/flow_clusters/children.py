@@ -10,6 +10,8 @@ CLOSE_SECONDS = 4
 
 
 class _Child:
+    patience = 0  # seconds that it has to end by itself once the host has gone
+
     def __init__(self, host, table, key, module, order):
         if key in table:
             raise ValueError("there is one named %r already" % key)
@@ -17,7 +19,7 @@ class _Child:
         self._table = table
         self.key = key
         self._folder = module.__name__.split(".")[1] + "-" + key
-        self.process = host.start(module.run, dict(order, folder=self._folder))
+        self.process = host.start(module.run, dict(order, folder=self._folder), self.patience)
         self.pgid = self.process.pgid
         self._reader = LineReader(self._hear, lambda text: None)
         table[key] = self
@@ -64,18 +66,23 @@ class _Child:
 
 
 class ClusterChild(_Child):
-    def __init__(self, host, request):
+    def __init__(self, host, request, module=None):
         from . import cluster
 
         self._end = None
         self._asked_to_close = False
-        super().__init__(host, host.clusters, request["cluster"], cluster, dict(request, asked_at=time.time()))
+        order = dict(request, asked_at=time.time())
+        super().__init__(host, host.clusters, request["cluster"], module or cluster, order)
 
     def _hear(self, message):
         if message["event"] == "cluster.ended":
             self._end = message  # told when all of its processes are gone
         else:
             super()._hear(message)
+
+    def leave(self):
+        """The host leaves."""
+        self.kill()
 
     def end(self, force):
         self._asked_to_close = True
@@ -94,6 +101,34 @@ class ClusterChild(_Child):
         if self._asked_to_close:
             end = {"reason": "closed"}
         self._host.say(**dict(end, event="cluster.ended", cluster=self.key))
+
+
+class ClassChild(ClusterChild):
+    """A cluster of the user's class. Only its own `close` can end what it has made elsewhere: it always gets time."""
+
+    def __init__(self, host, request):
+        from .cluster_class import main
+
+        self.patience = main.PATIENCE_SECONDS
+        super().__init__(host, request, main)
+
+    def leave(self):
+        self.end(True)
+
+    def end(self, force):
+        if not self._asked_to_close:
+            self._asked_to_close = True
+            self.tell({"op": "cluster.close"})
+            self._host.loop.call_later(self.patience, self._kill_if_here)
+
+    def _report(self):
+        left = {key: self._end[key] for key in ("left", "traceback") if key in self._end} if self._end else {}
+        if self._asked_to_close and self._end is None:
+            left = {"left": _how(self.process.returncode)}
+        if self._asked_to_close:
+            self._host.say("cluster.ended", cluster=self.key, reason="closed", **left)
+        else:
+            super()._report()
 
 
 class RunChild(_Child):
@@ -138,19 +173,16 @@ class Recorder(_Child):
         pass
 
 
-class PreflightChild(_Child):
-    """One look at a cluster, answered by one event; without that, why not."""
+class _Look(_Child):
+    """A process that is answered by one event; without that, why not."""
 
     GRACE_SECONDS = 2
+    op = what = None
 
-    def __init__(self, host, request):
-        from .preflight import main
-
+    def __init__(self, host, table, module, order, seconds):
         self._answered = False
-        request = dict(request, prefect_api_url=host.prefect.url)
-        super().__init__(host, host.preflights, request["id"], main, request)
-        limit = request.get("seconds", main.DEFAULT_SECONDS) + self.GRACE_SECONDS
-        host.loop.call_later(limit, self._kill_if_here)
+        super().__init__(host, table, order["id"], module, order)
+        host.loop.call_later(seconds + self.GRACE_SECONDS, self._kill_if_here)
 
     def _hear(self, message):
         self._answered = True
@@ -162,8 +194,27 @@ class PreflightChild(_Child):
 
     def _report(self):
         if not self._answered:
-            text = "The look at the cluster ended without an answer (exit code %s)." % self.process.returncode
-            self._host.say("error", op="preflight", id=self.key, message=text)
+            text = "The look at the %s ended without an answer (exit code %s)." % (self.what, self.process.returncode)
+            self._host.say("error", op=self.op, id=self.key, message=text)
+
+
+class PreflightChild(_Look):
+    op, what = "preflight", "cluster"
+
+    def __init__(self, host, request):
+        from .preflight import main
+
+        order = dict(request, prefect_api_url=host.prefect.url)
+        super().__init__(host, host.preflights, main, order, request.get("seconds", main.DEFAULT_SECONDS))
+
+
+class DescriptionChild(_Look):
+    op, what = "class.describe", "cluster class"
+
+    def __init__(self, host, request):
+        from .cluster_class import describe
+
+        super().__init__(host, host.descriptions, describe, request, describe.SECONDS)
 
 
 def _how(code):

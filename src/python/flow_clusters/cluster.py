@@ -20,7 +20,7 @@ def run(order, fd_in, fd_out, directory, forked):
     """Runs the cluster till it is closed. `order` is the `cluster.start` request; returns the exit code."""
     started_at = order.get("asked_at") or time.time()
     writer = LineWriter(fd_out)
-    _inherit(order)
+    inherit(order)
     os.makedirs(directory, exist_ok=True)
     method = "spawn"
     from . import warm_workers
@@ -38,7 +38,7 @@ def run(order, fd_in, fd_out, directory, forked):
     return asyncio.run(cluster.live(fd_in))
 
 
-def _inherit(order):
+def inherit(order):
     """Folder, environment, import path and terminal, as a cluster started by the user's own script has them."""
     os.environ.update(order.get("env") or {})
     if order.get("cwd"):

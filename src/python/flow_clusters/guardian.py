@@ -15,7 +15,8 @@ from .processes import kill_group, remove_tree
 class Guardian:
     """The host's side: `watch` and `forget` process groups."""
 
-    def __init__(self, directory, close_in_child, groups=()):
+    def __init__(self, directory, close_in_child, groups=None):
+        """`groups`: which there are already, each with the seconds that it may take to end by itself."""
         read_fd, self._fd = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -27,11 +28,11 @@ class Guardian:
             finally:
                 os._exit(0)
         os.close(read_fd)
-        for pgid in groups:
-            self.watch(pgid)
+        for pgid, patience in (groups or {}).items():
+            self.watch(pgid, patience)
 
-    def watch(self, pgid):
-        self._write("+%d\n" % pgid)
+    def watch(self, pgid, patience=0):
+        self._write("+%d %d\n" % (pgid, patience))
 
     def forget(self, pgid):
         self._write("-%d\n" % pgid)
@@ -49,6 +50,17 @@ class Guardian:
         os.close(self._fd)
 
 
+def _is_left(pgid, kill):
+    """Whether a group has a member yet; `kill`: its time is over."""
+    if kill:
+        return kill_group(pgid)
+    try:
+        os.killpg(pgid, 0)
+    except OSError:
+        return False
+    return True
+
+
 def _guard(fd, directory):
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -56,7 +68,7 @@ def _guard(fd, directory):
     os.dup2(null, 0)
     os.dup2(null, 1)
     sys.stdin = None
-    groups = set()
+    groups = {}
     rest = b""
     while True:
         data = os.read(fd, 4096)
@@ -64,9 +76,14 @@ def _guard(fd, directory):
             break
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
-    deadline = time.monotonic() + 1
-    while groups and time.monotonic() < deadline:
-        groups = {pgid for pgid in groups if kill_group(pgid)}
+            pgid, _, patience = line[1:].partition(b" ")
+            if line[:1] == b"+":
+                groups[int(pgid)] = int(patience)
+            else:
+                groups.pop(int(pgid), None)
+    began = time.monotonic()
+    while groups and time.monotonic() < began + max(groups.values()) + 1:
+        waited = time.monotonic() - began
+        groups = {pgid: patience for pgid, patience in groups.items() if _is_left(pgid, waited >= patience)}
         time.sleep(0.01)
     remove_tree(directory)

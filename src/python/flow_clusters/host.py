@@ -10,7 +10,7 @@ import time
 
 from . import belongings, learned, preload, prefect_warm, terminal
 from .check import check
-from .children import ClusterChild, PreflightChild, RunChild
+from .children import ClassChild, ClusterChild, DescriptionChild, PreflightChild, RunChild
 from .guardian import Guardian
 from .lines import LineReader, LineWriter
 from .loops import SelectLoop, ThreadLoop
@@ -20,7 +20,8 @@ from .processes import Forked, Spawned, remove_tree
 GENTLE_RUN_SECONDS = 3
 LEARN_AFTER_SECONDS = 0.3
 SCALING = ("cluster.scale", "cluster.adapt", "cluster.drop", "cluster.resume")
-STARTS = ("cluster.start", "run.start", "cluster.close", "run.kill", "preflight", "preflight.stop", *SCALING)
+LOOKS = ("preflight", "class.describe")
+STARTS = ("cluster.start", "run.start", "cluster.close", "run.kill", *LOOKS, "look.stop", *SCALING)
 
 
 def default_mode():
@@ -40,6 +41,7 @@ class Host:
         self.runs = {}
         self.recorders = {}
         self.preflights = {}
+        self.descriptions = {}
         self._writer = LineWriter(out_fd)
         self._leaving = False
         self._loaded = self.mode == "spawn"
@@ -135,12 +137,12 @@ class Host:
             return
         self._leaving = True
         for cluster in list(self.clusters.values()):
-            cluster.kill()
+            cluster.leave()
         for run in list(self.runs.values()):
             if run.temporary:
                 run.cancel()
-        for preflight in list(self.preflights.values()):
-            preflight.kill()
+        for look in [*self.preflights.values(), *self.descriptions.values()]:
+            look.kill()
         self.prefect.kill()
         self.loop.call_later(GENTLE_RUN_SECONDS, self._kill_runs)
         self.leave_when_alone()
@@ -159,9 +161,9 @@ class Host:
 
     def _guard(self):
         if hasattr(os, "fork"):
-            groups = [c.pgid for c in self._children()]
+            groups = {c.pgid: c.patience for c in self._children()}
             if self.prefect.process:
-                groups.append(self.prefect.process.pgid)
+                groups[self.prefect.process.pgid] = 0
             let_go = self.forget_host if self._guardian else lambda: os.close(self._writer.fd)
             former, self._guardian = self._guardian, Guardian(self.directory, let_go, groups)
             if former:
@@ -186,26 +188,29 @@ class Host:
             self.prefect.process.close()
 
     def _children(self):
-        tables = (self.clusters, self.runs, self.recorders, self.preflights)
+        tables = (self.clusters, self.runs, self.recorders, self.preflights, self.descriptions)
         return [child for table in tables for child in table.values()]
 
     # -- children ------------------------------------------------------------------------------------------
 
-    def start(self, main, order):
-        """A new process for `order`: `main(order, fd_in, fd_out, directory, forked)` runs in it."""
+    def start(self, main, order, patience=0):
+        """A new process for `order`: `main(order, fd_in, fd_out, directory, forked)` runs in it.
+
+        `patience`: the seconds that it has to end by itself, should this process not be there to see to it.
+        """
         directory = os.path.join(self.directory, order["folder"])
         if self.mode == "fork":
             process = Forked(self.forget_host, lambda fd: main(order, fd, fd, directory, True))
         else:
             process = self._take_spare()
             LineWriter(process.write_fd).send(dict(order, directory=directory, main=main.__module__))
-        self.adopt(process)
+        self.adopt(process, patience)
         return process
 
-    def adopt(self, process):
+    def adopt(self, process, patience=0):
         """From now on the guardian ends it, should this process not be able to."""
         if self._guardian and process.pgid:
-            self._guardian.watch(process.pgid)
+            self._guardian.watch(process.pgid, patience)
 
     def forget(self, process):
         if self._guardian and process.pgid:
@@ -249,11 +254,10 @@ class Host:
 
     def _withdraw(self, message):
         """A close or a kill of what has yet to be started: it never is, and that is told now. Returns whether so."""
-        starts = {"cluster.close": "cluster.start", "run.kill": "run.start", "preflight.stop": "preflight"}
-        start = starts.get(message["op"])
+        starts = {"cluster.close": ("cluster.start",), "run.kill": ("run.start",), "look.stop": LOOKS}
         for waiting in self._waiting:
-            about = _about(waiting)
-            if waiting["op"] == start and about and about == _about(message):
+            start, about = waiting["op"], _about(waiting)
+            if start in starts.get(message["op"], ()) and about and about == _about(message):
                 self._waiting.remove(waiting)
                 if start == "cluster.start":
                     self.say("cluster.ended", reason="closed", **about)
@@ -265,14 +269,15 @@ class Host:
     def _handlers(self):
         return {
             "check": self._check,
-            "cluster.start": lambda m: ClusterChild(self, m),
+            "cluster.start": lambda m: (ClassChild if "class" in m else ClusterChild)(self, m),
             "cluster.close": lambda m: self._with_cluster(m, lambda c: c.end(m.get("force", False))),
             **{op: lambda m: self._with_cluster(m, lambda c: c.tell(m)) for op in SCALING},
             "run.start": lambda m: RunChild(self, m["spec"]),
             "prefect.start": lambda m: self.prefect.start(),
             "run.kill": self._kill_run,
             "preflight": lambda m: PreflightChild(self, m),
-            "preflight.stop": self._stop_preflight,
+            "class.describe": lambda m: DescriptionChild(self, m),
+            "look.stop": self._stop_look,
         }
 
     def _check(self, message):
@@ -284,10 +289,10 @@ class Host:
         if run:  # else it has ended, and said so
             run.cancel() if message.get("record") else run.kill()
 
-    def _stop_preflight(self, message):
-        preflight = self.preflights.get(message["id"])
-        if preflight:  # else it has answered
-            preflight.kill()
+    def _stop_look(self, message):
+        look = self.preflights.get(message["id"]) or self.descriptions.get(message["id"])
+        if look:  # else it has answered
+            look.kill()
 
     def _with_cluster(self, message, call):
         cluster = self.clusters.get(message["cluster"])

@@ -8,6 +8,16 @@ import sys
 CONNECT_SECONDS = 10
 
 
+class _Raw(io.FileIO):
+    """Goes on when whoever reads it has gone: what ends then, such as a cluster of a class, must not fail of a word."""
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return len(data)
+
+
 class Terminal(io.TextIOWrapper):
     """A text stream that says it is a terminal, as the user sees it in one: colours stay on."""
 
@@ -27,7 +37,7 @@ def connect(channel, name):
 def prepare():
     """Once per process, before anything may keep a reference to `sys.stdout`: unbuffered text on 1 and 2."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
-        raw = io.BufferedWriter(io.FileIO(fd, "w", closefd=False))
+        raw = io.BufferedWriter(_Raw(fd, "w", closefd=False))
         stream = Terminal(raw, "utf-8", "backslashreplace", line_buffering=True, write_through=True)
         setattr(sys, name, stream)
         setattr(sys, "__%s__" % name, stream)

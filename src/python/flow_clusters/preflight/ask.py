@@ -36,6 +36,8 @@ class Cluster:
 
     def __init__(self, address, security, limit):
         self._address = address
+        if address.startswith("gateway:"):
+            import dask_gateway.comm  # noqa: F401 - tells Dask of the scheme
         self._security = security
         self._until = asyncio.get_running_loop().time() + limit
         self._rpc = None

@@ -16,11 +16,13 @@ class Connection:
         self.address = order["address"]
         self._pem = order.get("security")
         self._scheme, _, self._place = self.address.partition("://")
+        if self._scheme == "gateway":
+            import dask_gateway.comm  # noqa: F401 - tells Dask of the scheme
         self._security = None
 
     @property
     def encrypted(self):
-        return self._scheme in ("tls", "wss")
+        return self._scheme in ("tls", "wss", "gateway")
 
     @property
     def security(self):
@@ -42,7 +44,7 @@ class Connection:
 
     def reach(self):
         """Fails soon, and in words, when no scheduler listens there; a Dask client would try for half a minute."""
-        if self._scheme not in ("tcp", "tls", "ws", "wss"):
+        if self._scheme not in ("tcp", "tls", "ws", "wss", "gateway"):
             return
         try:
             with socket.create_connection(self._host_and_port(), REACH_SECONDS) as plain:
@@ -62,9 +64,10 @@ class Connection:
         if context is None:
             message = "The scheduler at %s wants certificates, and none are given: Dask needs those of the client too."
             raise Known("unreachable", message % self.address)
-        with context.wrap_socket(plain) as secure:
+        name = "daskgateway-" + self._place.partition("/")[2] if self._scheme == "gateway" else None
+        with context.wrap_socket(plain, server_hostname=name) as secure:
             # With TLS 1.3 a certificate that is refused is told after the handshake, in place of the greeting.
-            if self._scheme == "tls" and not secure.recv(1):
+            if self._scheme in ("tls", "gateway") and not secure.recv(1):
                 raise ssl.SSLError("it hung up")
 
 

@@ -5,6 +5,7 @@ Pydantic, for one, turns whatever is raised while it works into an error of its 
 
 import contextlib
 import os
+import signal
 import threading
 
 
@@ -22,7 +23,7 @@ class Interrupt:
             self._put_off = self._held > 0
             if not self._put_off:
                 self._sent.set()
-                os.kill(os.getpid(), self._number)
+                _signal_this_process(self._number)
 
     def await_it(self, seconds):
         """Blocks the main thread till the signal hits it; where none can come any more, not at all."""
@@ -52,9 +53,25 @@ class Interrupt:
         except BaseException:
             self._held += 1
 
+    @contextlib.contextmanager
+    def released(self):
+        """The other way round: while the main thread is in here they are sent, one that was put off at once."""
+        self.let()
+        try:
+            yield
+        finally:
+            self.hold()
+
     def let(self):
         with self._lock:
             self._held -= 1
             put_off, self._put_off = self._put_off and not self._held, False
         if put_off:
             self.send()
+
+
+def _signal_this_process(number):
+    if os.name == "posix":
+        os.kill(os.getpid(), number)  # wakes the main thread, whatever it waits for
+    else:
+        signal.raise_signal(number)  # os.kill ends the process there

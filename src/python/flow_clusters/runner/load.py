@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import types
 
@@ -9,6 +10,9 @@ from .report import Known
 
 # Contains "__main__": for such a module Dask hands whatever it defines to cloudpickle, by value.
 MODULE_NAME = "__main__flow__"
+
+STOPPED = "Stopped: active tasks have finished, the others never started."
+INTERRUPTED = "Stopped, as by Ctrl-C in a terminal."
 
 
 class FlowCalled(BaseException):
@@ -73,6 +77,26 @@ def new_module(name, path):
     module.__builtins__ = __builtins__
     sys.modules[name] = module
     return module
+
+
+def run_main(path, code):
+    """Runs the file's compiled code as `python file.py` would."""
+    settle(path)
+    exec(code, new_module("__main__", path).__dict__)
+
+
+def bound(path):
+    """What stands at `path` in the script that runs, by now; None if nothing does."""
+    found = sys.modules["__main__"]
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def interrupt(run_):
+    """Does what Ctrl-C does in a terminal."""
+    run_.channel.stage("draining")
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def import_file(path, catch):

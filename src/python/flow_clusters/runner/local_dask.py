@@ -67,7 +67,8 @@ def _read(connection, hear):
         while True:
             try:
                 hear(connection.recv())
-            except EOFError:
+                connection.send(None)
+            except (EOFError, OSError):
                 return
 
 
@@ -85,5 +86,6 @@ def _teller(address, key):
         if kept is None or kept[0] != os.getpid():  # one made before a fork is its parent's
             kept = process._flow_clusters_line = (os.getpid(), Client(address, authkey=key))
         kept[1].send(dict(fields, time=time.time()))
+        kept[1].recv()  # heard: else the flow may be over before its last tasks are
 
     return tell

@@ -121,6 +121,8 @@ class Run:
         if order is None:
             return {"state": "cancelled", "message": "Stopped before it started."}
         self.channel.stage("starting")
+        if order.get("as_written"):
+            return api.run_as_written(self, prepared, order)
         if "local_dask" in order:
             return api.run_alone(self, prepared, order["local_dask"])
         self.connection = Connection(order)

@@ -18,7 +18,6 @@ _LOCAL_OPTIONS = {
     "silence_logs",
 }
 STOPPED_SCRIPT_SECONDS = 0.5
-STOPPED = "Stopped: active tasks have finished, the others never started."
 
 
 def prepare(run_):
@@ -31,21 +30,35 @@ def run(run_, code, order):
     run_.channel.stage("running")
     with session.redirected(), session.counted():
         try:
-            load.settle(run_.spec["file"])
-            exec(code, load.new_module("__main__", run_.spec["file"]).__dict__)
+            load.run_main(run_.spec["file"], code)
         except SystemExit as leaving:
             return _left(leaving)
         except BaseException:
             if not run_.channel.stopping.is_set():
                 raise
             session.drained.wait()
-            return {"state": "cancelled", "message": STOPPED}
+            return {"state": "cancelled", "message": load.STOPPED}
     if run_.channel.stopping.is_set():
         session.drained.wait()
         if run_.submissions.cut_short:
-            return {"state": "cancelled", "message": STOPPED}
+            return {"state": "cancelled", "message": load.STOPPED}
     if not session.used:
         run_.channel.note("The script asked for no Dask client: nothing ran on the cluster.")
+    return {"state": "completed"}
+
+
+def run_as_written(run_, code, order):
+    """As `python file.py`: with the cluster, the client or the scheduler that the script itself asks for."""
+    run_.channel.when_stopped(lambda: load.interrupt(run_))
+    run_.channel.stage("running")
+    try:
+        load.run_main(run_.spec["file"], code)
+    except SystemExit as leaving:
+        return _left(leaving)
+    except KeyboardInterrupt:
+        if not run_.channel.stopping.is_set():
+            raise
+        return {"state": "cancelled", "message": load.INTERRUPTED}
     return {"state": "completed"}
 
 
@@ -172,4 +185,4 @@ class _Session:
         finally:
             self.drained.set()
         time.sleep(STOPPED_SCRIPT_SECONDS)
-        self._run.finish({"state": "cancelled", "message": STOPPED})
+        self._run.finish({"state": "cancelled", "message": load.STOPPED})

@@ -71,6 +71,12 @@ def run_alone(run_, prepared, options):
         return _run(_Session(run_, lambda given: executor), prepared)
 
 
+def run_as_written(run_, prepared, order):
+    """With the executor that the flow's source gives it."""
+    run_.channel.when_stopped(lambda: load.interrupt(run_))  # until the flow is there
+    return _run(_AsWritten(run_, lambda given: given), prepared)
+
+
 def _run(session, prepared):
     chosen, code = prepared
     if code is not None:
@@ -85,6 +91,8 @@ def _run(session, prepared):
 
 
 class _Session:
+    stopped = load.STOPPED
+
     def __init__(self, run_, executor):
         """`executor(given)` makes the one that runs the flow, in place of the given one."""
         self._run = run_
@@ -121,8 +129,7 @@ class _Session:
 
         prefect.Flow.run = called
         try:
-            load.settle(self._run.spec["file"])
-            exec(code, load.new_module("__main__", self._run.spec["file"]).__dict__)
+            load.run_main(self._run.spec["file"], code)
         finally:
             prefect.Flow.run = original
         if not final:
@@ -141,14 +148,20 @@ class _Session:
         self._run.channel.stage("finishing")
         stopped = self._run.channel.stopping.is_set()
         if state is None or (stopped and (self._run.submissions.cut_short or not state.is_successful())):
-            return {
-                "state": "cancelled",
-                "message": "Stopped: active tasks have finished, the others never started.",
-            }
+            return {"state": "cancelled", "message": self.stopped}
         if state.is_successful():
             return {"state": "completed", "message": state.message}
         error = next(_errors(state), None) or RuntimeError(state.message)
         return report.failure(error, self._run, show=False)
+
+
+class _AsWritten(_Session):
+    """What Ctrl-C is in a terminal is a stop here: the executor closes the cluster that it has made."""
+
+    stopped = load.INTERRUPTED
+
+    def _stop(self, executor):
+        load.interrupt(self._run)
 
 
 def _errors(state):
@@ -160,4 +173,8 @@ def _errors(state):
 
 
 def _matches(flow, wanted):
-    return not wanted or flow.name == wanted.split(".")[-1] or wanted.split(".")[-1] == "flow"
+    """Whether this is the flow above which the user clicked: by its variable, or by its name."""
+    if not wanted or load.bound(wanted) is flow:
+        return True
+    last = wanted.split(".")[-1]
+    return flow.name in (wanted, last) or last == "flow"

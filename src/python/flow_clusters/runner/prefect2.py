@@ -8,7 +8,7 @@ import anyio
 from prefect.task_runners import ConcurrentTaskRunner
 from prefect_dask import DaskTaskRunner
 
-from . import prefect23, worker_side
+from . import load, prefect23, worker_side
 from .submissions import Stopped
 
 STOP_SECONDS = 10
@@ -19,6 +19,12 @@ prepare = prefect23.prepare
 
 def run(run_, prepared, order):
     return prefect23.run_flow(run_, prepared, order, Session)
+
+
+def run_as_written(run_, prepared, order):
+    """With the task runner that the flow's source gives it."""
+    run_.channel.when_stopped(lambda: load.interrupt(run_))  # until the flow is there
+    return prefect23.run_flow(run_, prepared, order, AsWritten)
 
 
 class Session(prefect23.Session):
@@ -88,6 +94,10 @@ class Session(prefect23.Session):
             pass  # then `Session.cancelled` says what is wrong
         finally:
             self._announced.set()
+
+
+class AsWritten(prefect23.AsWritten, Session):
+    pass
 
 
 def _task_runner_class(session):

@@ -86,16 +86,19 @@ def run_flow(run, prepared, order, session_class):
             return session.to_the_end(lambda: session.script(prepared.code))
         return session.direct(prepared.flow, prepared.args, prepared.kwargs)
     finally:
-        session.watch.close_gate()
+        if run.scheduler:
+            session.watch.close_gate()
 
 
 class Session:
     """One flow run, and its subflows, on one cluster. A subclass for each version of Prefect."""
 
+    stopped = load.STOPPED
+
     def __init__(self, run):
         self.run = run
         self.watch = Watch(run)
-        self.address = run.connection.address
+        self.address = run.connection and run.connection.address
         self.flow_run_id = None
         self.interrupt = Interrupt(signal.SIGTERM)
         self._task_runs = {}  # by the key that the scheduler knows them by
@@ -171,7 +174,7 @@ class Session:
 
         prefect.Flow.__call__ = called
         try:
-            _run_main(self.run.spec["file"], code)
+            load.run_main(self.run.spec["file"], code)
         finally:
             prefect.Flow.__call__ = original
         if not final:
@@ -315,10 +318,29 @@ class Session:
                 record_cancelled(self.flow_run_id, ended_too=True)
             except Exception as error:
                 self.run.channel.note("Prefect could not be told that the run was cancelled: %s" % error)
-        return {
-            "state": "cancelled",
-            "message": "Stopped: active tasks have finished, the others never started.",
-        }
+        return {"state": "cancelled", "message": self.stopped}
+
+
+class AsWritten:
+    """Before a `Session`: flows keep the task runners of their source, and a stop is what Ctrl-C is in a terminal."""
+
+    stopped = load.INTERRUPTED
+
+    @contextlib.contextmanager
+    def _begun(self, flow):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        self.run.channel.when_stopped(self._stop)
+        with self._announcing(flow):
+            self.run.channel.stage("running")
+            yield flow
+
+    def _stop(self):
+        self.run.channel.stage("draining")
+        self.announce_stop()
+        self.interrupt.send()
+
+    def drain(self):
+        """Nothing of it is ours to take back: the task runner closes its client and its cluster."""
 
 
 def record_cancelled(flow_run_id, ended_too):
@@ -343,13 +365,7 @@ async def _result_of(awaitable):
 
 def _matches(flow, wanted):
     """Whether this is the flow above which the user clicked, named as the source shows it."""
-    if not wanted:
+    if not wanted or getattr(load.bound(wanted), "fn", None) is flow.fn:
         return True
     qualname = flow.fn.__qualname__.replace(".<locals>", "")
     return qualname == wanted.replace(".<locals>", "")
-
-
-def _run_main(path, code):
-    load.settle(path)
-    module = load.new_module("__main__", path)
-    exec(code, module.__dict__)

@@ -10,7 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect_dask import DaskTaskRunner
 from prefect_dask.client import PrefectDaskClient
 
-from . import own_tasks, prefect23, worker_side
+from . import load, own_tasks, prefect23, worker_side
 
 STOP_SECONDS = 10
 
@@ -21,6 +21,13 @@ def run(run_, prepared, order):
     _leave_heartbeats_behind()
     own_tasks.listen(run_)
     return prefect23.run_flow(run_, prepared, order, Session)
+
+
+def run_as_written(run_, prepared, order):
+    """With the task runner that the flow's source gives it."""
+    run_.channel.when_stopped(lambda: load.interrupt(run_))  # until the flow is there
+    _leave_heartbeats_behind()
+    return prefect23.run_flow(run_, prepared, order, AsWritten)
 
 
 def _leave_heartbeats_behind():
@@ -80,6 +87,10 @@ class Session(prefect23.Session):
         if threading.current_thread() is threading.main_thread():
             self.interrupt.hold()  # for good
         return TerminationSignal(signal.SIGTERM)
+
+
+class AsWritten(prefect23.AsWritten, Session):
+    pass
 
 
 def _task_runner_class(session, flow):
