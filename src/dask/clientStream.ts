@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { parseAddress } from '../core/address.ts';
 import { UserError } from '../core/errors.ts';
 import type { Security } from '../core/security.ts';
-import { parseAddress } from './address.ts';
 import { Comm } from './comm.ts';
 import { asArray, asNumber, asRecord, asText } from './fields.ts';
 import { type Limit, within } from './limit.ts';

@@ -1,6 +1,6 @@
+import type { Address } from '../core/address.ts';
 import { UserError } from '../core/errors.ts';
 import type { Security } from '../core/security.ts';
-import type { Address } from './address.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
 import { explainFailure, explainSilence, notAScheduler, type Stage } from './failures.ts';
 import { asRecord } from './fields.ts';

@@ -1,6 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { parse } from 'yaml';
 import { asRecord, asText } from './fields.ts';
 
 /** What Dask's own configuration says about a scheduler that is there. */
@@ -26,6 +25,7 @@ type Layer = readonly [source: string, values: Readonly<Record<string, unknown>>
 
 /** Reads the few keys that are of use here, from the places and in the order that Dask has (dask/config.py). */
 export async function readDaskConfig(places: DaskConfigPlaces): Promise<DaskConfig> {
+  const { parse } = await import('../core/yaml.ts');
   const problems: string[] = [];
   const layers: Layer[] = [];
   for (const file of await configFiles(places)) {

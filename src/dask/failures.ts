@@ -1,5 +1,5 @@
+import type { Address } from '../core/address.ts';
 import { type ErrorReason, UserError } from '../core/errors.ts';
-import type { Address } from './address.ts';
 import { FrameError } from './frames.ts';
 import { inSeconds } from './limit.ts';
 
@@ -165,7 +165,7 @@ function explainLoss(error: Error | undefined, address: Address): UserError {
   });
 }
 
-const overTls = ({ scheme }: Address): boolean => scheme === 'tls' || scheme === 'wss';
+const overTls = ({ scheme }: Address): boolean => ['tls', 'wss', 'gateway'].includes(scheme);
 const overWebSocket = ({ scheme }: Address): boolean => scheme === 'ws' || scheme === 'wss';
 
 function explainAttempt(error: Error | undefined, address: Address, stage: Stage): Explanation {

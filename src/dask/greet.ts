@@ -1,4 +1,4 @@
-import type { Address } from './address.ts';
+import type { Address } from '../core/address.ts';
 import { Comm } from './comm.ts';
 import { asNumber, asRecord, asText } from './fields.ts';
 import { readIdentity, type SchedulerIdentity, serverType } from './identity.ts';

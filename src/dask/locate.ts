@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
+import { type Address, addressOf, parseAddress, type Scheme } from '../core/address.ts';
 import { UserError } from '../core/errors.ts';
 import type { Security } from '../core/security.ts';
-import { type Address, addressOf, parseAddress, type Scheme } from './address.ts';
 import { askDashboard, type DashboardOwner, readPage } from './dashboard.ts';
 import { ConnectError, otherWebServer, speaksTls } from './failures.ts';
 import type { SchedulerIdentity } from './identity.ts';
@@ -65,7 +65,11 @@ export async function locateScheduler(typed: string, options: LocateOptions = {}
   };
   try {
     const page = readPage(typed);
-    if (page === undefined) return await byAddress(parseAddress(typed), means);
+    if (page === undefined) {
+      const address = parseAddress(typed);
+      if (address.scheme === 'gateway') throw ofGateway(address);
+      return await byAddress(address, means);
+    }
     const owner = await askDashboard(page, { timeoutMs: means.leftMs(), signal: means.signal });
     return await byDashboard(page, owner, means);
   } finally {
@@ -108,6 +112,17 @@ async function lookAround(address: Address, means: Means): Promise<Found | undef
   }
   if (owner === 'none') throw otherWebServer(address);
   return undefined;
+}
+
+/** Its certificates are the gateway's to give, to whoever logs in there. */
+function ofGateway({ text }: Address): UserError {
+  return new UserError(
+    'setting',
+    `Can’t attach to ${text}: only its gateway gives the certificates for it.`,
+    {
+      hint: 'Make an executor of kind clusterClass with "cluster_class": "dask_gateway.GatewayCluster".',
+    },
+  );
 }
 
 /** Whose dashboard it is; `none` for another web server, undefined if no web server is there. */

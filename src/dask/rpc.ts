@@ -1,6 +1,6 @@
+import type { Address } from '../core/address.ts';
 import { UserError } from '../core/errors.ts';
 import type { Security } from '../core/security.ts';
-import type { Address } from './address.ts';
 import { Comm } from './comm.ts';
 import { asRecord, asText } from './fields.ts';
 import { type Limit, within } from './limit.ts';

@@ -1,6 +1,6 @@
+import { parseAddress } from '../core/address.ts';
 import { UserError } from '../core/errors.ts';
 import type { TaskPrefixInfo, WorkerTask } from '../core/schedulerInfo.ts';
-import { parseAddress } from './address.ts';
 import { notAScheduler } from './failures.ts';
 import { asArray, asNumber, asRecord, asText } from './fields.ts';
 import { readIdentity, type SchedulerIdentity, serverType } from './identity.ts';

@@ -1,8 +1,8 @@
 import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
+import type { Address } from '../core/address.ts';
 import type { Security } from '../core/security.ts';
-import type { Address } from './address.ts';
 import type { Stage } from './failures.ts';
 import {
   defaultLimits,
@@ -51,10 +51,12 @@ export function openTransport(
       socket.once('connect', () => events.onStage('handshake'));
       return overSocket(socket, events);
     }
-    case 'tls': {
+    case 'tls':
+    case 'gateway': {
       // Node has it for TLS, too; its types have not.
       const onread: object = { onread: intoBuffer(events) };
-      const socket = connectTls({ ...placeOf(address), ...onread, ...tlsOptions(security) });
+      const options = { ...onread, ...tlsOptions(security), ...asked(address) };
+      const socket = connectTls({ ...placeOf(address), ...options });
       socket.setNoDelay(true);
       socket.once('connect', () => events.onStage('tls'));
       socket.once('secureConnect', () => events.onStage('handshake'));
@@ -68,6 +70,10 @@ export function openTransport(
 
 /** A name may have several addresses. Node gives each but the last 250 ms, which is little over a VPN. */
 const placeOf = ({ host, port }: Address) => ({ host, port, autoSelectFamilyAttemptTimeout: 1000 });
+
+/** The name by which a gateway's proxy knows whose connection it is: it passes the TLS of that cluster on as it is. */
+const asked = ({ cluster }: Address) =>
+  cluster === undefined ? {} : { servername: `daskgateway-${cluster}` };
 
 /** How soon a silent peer is asked for a sign of life. */
 const keepAliveMs = 10_000;

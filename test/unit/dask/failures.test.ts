@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseAddress } from '../../../src/dask/address.ts';
+import { parseAddress } from '../../../src/core/address.ts';
 import { ConnectError, explainFailure, type Stage } from '../../../src/dask/failures.ts';
 
 /** Why it failed, as the user reads it. */
