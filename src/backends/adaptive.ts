@@ -20,6 +20,11 @@ export interface AdaptiveOptions {
   readonly pool: AdaptivePool;
   readonly limits: AdaptLimits;
   readonly signal: AbortSignal;
+  /**
+   * Whether it is this window, of several, that changes the pool. Until then nothing is done; when another has taken it
+   * over, that one has decided how many there are to be.
+   */
+  leads(): Promise<boolean>;
   onStep(step: ScaleStep): void;
 }
 
@@ -33,10 +38,14 @@ const waitCount = 3;
  * a row. How many, and which, the scheduler says itself. One that does not answer is asked again.
  */
 export async function adapt(options: AdaptiveOptions): Promise<void> {
-  const { signal } = options;
+  const { signal, leads } = options;
   const closeCounts = new Map<string, number>();
+  let hasLed = false;
   while (!signal.aborted) {
-    await look(options, closeCounts).catch(() => undefined);
+    if (await leads()) {
+      hasLed = true;
+      await look(options, closeCounts).catch(() => undefined);
+    } else if (hasLed) return;
     await sleep(intervalMs, undefined, { signal }).catch(() => undefined);
   }
 }

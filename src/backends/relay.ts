@@ -9,9 +9,12 @@ export interface RelayPlace {
   readonly security: Security;
 }
 
+/** For the hub to take an offer. */
+const offerTimeoutMs = 10_000;
 /** Connections that wait for a worker; each that is taken is replaced. */
 const waitingConnections = 4;
 const retryMs = 500;
+const usualSilenceMs = 10_000;
 const longestLine = 10;
 
 /**
@@ -20,13 +23,16 @@ const longestLine = 10;
  */
 export class Relay {
   readonly #place: RelayPlace;
+  readonly #silenceMs: number;
   readonly #ports = new Set<number>();
   readonly #sockets = new Set<TLSSocket>();
   #closed = false;
   #open = false;
 
-  constructor(place: RelayPlace) {
+  /** @param silenceMs of a hub that has gone without a word */
+  constructor(place: RelayPlace, silenceMs = usualSilenceMs) {
     this.#place = place;
+    this.#silenceMs = silenceMs;
   }
 
   allow(port: number): void {
@@ -36,6 +42,27 @@ export class Relay {
     for (let n = 0; n < waitingConnections; n += 1) this.#wait();
   }
 
+  /** Has the workers find that port of this machine's loopback on theirs. Rejects if their cluster is not reached. */
+  async offer(port: number): Promise<void> {
+    this.allow(port);
+    await new Promise<void>((resolve, reject) => {
+      const socket = this.#connect(`offer ${port}`);
+      socket.setTimeout(offerTimeoutMs, () => socket.destroy(new Error('the cluster does not answer')));
+      // The hub ends the connection when it has done so.
+      socket.resume().once('error', reject).once('close', resolve);
+    });
+  }
+
+  /** Keeps a cluster that ends where nobody holds it, until this is closed. */
+  hold(): void {
+    if (this.#closed) return;
+    const socket = this.#connect('hold');
+    socket.resume();
+    // The hub says something every few seconds. A network that goes, as when a computer sleeps, tells nobody.
+    socket.setTimeout(this.#silenceMs, () => socket.destroy());
+    socket.once('close', () => setTimeout(() => this.hold(), retryMs).unref());
+  }
+
   close(): void {
     this.#closed = true;
     for (const socket of this.#sockets) socket.destroy();
@@ -43,24 +70,30 @@ export class Relay {
 
   #wait(): void {
     if (this.#closed) return;
-    const { host, port, security } = this.#place;
-    const { ca, cert, key } = security;
-    const socket = connectSecurely({ host, port, ca, cert, key, checkServerIdentity: () => undefined });
-    this.#sockets.add(socket);
+    const socket = this.#connect('provider');
     let taken = false;
-    socket.setNoDelay(true);
-    // The hub has gone, or starts again: `close` follows.
-    socket.on('error', () => undefined);
     socket.once('close', () => {
-      this.#sockets.delete(socket);
       if (!taken) setTimeout(() => this.#wait(), retryMs).unref();
     });
-    socket.write('provider\n');
     this.#onRequest(socket, (wanted, first) => {
       taken = true;
       this.#wait();
       this.#passOn(socket, wanted, first);
     });
+  }
+
+  /** @param purpose as `flow_clusters/relay.py` knows it */
+  #connect(purpose: string): TLSSocket {
+    const { host, port, security } = this.#place;
+    const { ca, cert, key } = security;
+    const socket = connectSecurely({ host, port, ca, cert, key, checkServerIdentity: () => undefined });
+    this.#sockets.add(socket);
+    socket.setNoDelay(true);
+    // The hub has gone, or starts again: `close` follows.
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#sockets.delete(socket));
+    socket.write(`${purpose}\n`);
+    return socket;
   }
 
   /** Its first line is the port that a worker wants. */

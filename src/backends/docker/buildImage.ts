@@ -4,6 +4,7 @@ import type Docker from 'dockerode';
 import { UserError } from '../../core/errors.ts';
 import { removeContainer } from './container.ts';
 import { label } from './members.ts';
+import { hasStatus } from './status.ts';
 import { tarOf } from './tar.ts';
 
 /** What an image for a workspace is made of. */
@@ -186,8 +187,7 @@ class Remains {
         if ((RepoTags ?? []).length === 0) await image.remove({ noprune: true });
       } catch (error) {
         // Gone; or in use by another build of the same steps.
-        const { statusCode } = error as { statusCode?: number };
-        if (statusCode !== 404 && statusCode !== 409) throw error;
+        if (!hasStatus(error, 404, 409)) throw error;
       }
     }
   }
@@ -198,7 +198,7 @@ async function isThere(engine: Docker, tag: string): Promise<boolean> {
     await engine.getImage(tag).inspect();
     return true;
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    if (hasStatus(error, 404)) return false;
     throw error;
   }
 }

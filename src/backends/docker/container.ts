@@ -1,9 +1,13 @@
 import { type Duplex, PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Container, ContainerCreateOptions } from 'dockerode';
 
-import { LineReader, parseLine } from '../../host/lines.ts';
-import { type MemberLine, type MemberOrder, memberMark } from './members.ts';
+import { UserError } from '../../core/errors.ts';
+import { LineReader } from '../../host/lines.ts';
+import { MemberOutput } from '../memberOutput.ts';
+import type { MemberLine } from '../memberProtocol.ts';
+import { hasStatus } from './status.ts';
 import { bytesOf } from './tar.ts';
 
 /** How a container ended. */
@@ -14,9 +18,11 @@ export interface ContainerEnd {
   readonly lastLines: readonly string[];
 }
 
-/** What Dask logs of its daily work: the engine's log has it, a run's terminal has not. */
-const quietLog = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - distributed\S* - (INFO|DEBUG) - /;
-const keptLines = 30;
+const attachWays = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
+/** For the engine to tell how a container ended, after the end of what it printed. */
+const answerMs = 3_000;
+/** One after the other. A tunnel whose engine has gone breaks each connection, too. */
+const mostBreaks = 10;
 const longestLine = 100_000;
 
 /** A member's container from its creation to its end: what it says, what it prints, how it ends. */
@@ -29,11 +35,18 @@ export class MemberContainer {
   onLine: (line: MemberLine) => void = () => undefined;
   onPrint: (text: string) => void = () => undefined;
   readonly #container: Container;
-  readonly #lines: string[] = [];
+  readonly #output = new MemberOutput({
+    onLine: (line) => this.onLine(line),
+    onPrint: (text) => this.onPrint(text),
+  });
   readonly #end = Promise.withResolvers<ContainerEnd>();
   /** The engine's stream of what it prints, and to its stdin. */
   #stream: Duplex | undefined;
   readonly #watching = new AbortController();
+  /** How often it was asked how it ends: only the last one may say that nobody tells. */
+  #asked = 0;
+  #isOver = false;
+  #isMending = false;
 
   constructor(container: Container, name: string) {
     this.#container = container;
@@ -62,8 +75,7 @@ export class MemberContainer {
 
   /** Starts it, after everything that it prints is heard from its first line on. */
   async start(): Promise<void> {
-    const ways = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
-    this.#hear(await this.#container.attach(ways));
+    this.#hear(await this.#container.attach({ ...attachWays }));
     // Before the start: with auto-removal a short life would be over before anyone asks.
     this.#watch('next-exit');
     await this.#container.start();
@@ -73,9 +85,8 @@ export class MemberContainer {
   async adopt({ tail }: { readonly tail: number }): Promise<void> {
     const logs = { follow: false, stdout: true, stderr: true, tail } as const;
     const before = textOf(await this.#container.logs(logs));
-    for (const line of before.split('\n').slice(0, -1)) this.#take(line);
-    const ways = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true } as const;
-    this.#hear(await this.#container.attach(ways));
+    for (const line of before.split('\n').slice(0, -1)) this.#output.take(line);
+    this.#hear(await this.#container.attach({ ...attachWays }));
     this.#watch('not-running');
   }
 
@@ -94,12 +105,7 @@ export class MemberContainer {
 
   /** What it printed last. */
   get lastLines(): readonly string[] {
-    return this.#lines;
-  }
-
-  /** Sends it an order. */
-  tell(order: MemberOrder): void {
-    this.#stream?.write(`${JSON.stringify(order)}\n`);
+    return this.#output.lastLines;
   }
 
   async join(engine: Docker, network: string): Promise<void> {
@@ -113,26 +119,66 @@ export class MemberContainer {
 
   /** Hears no more of it, and lets it go on. */
   leave(): void {
-    this.#watching.abort();
-    this.#stream?.destroy();
+    this.#unwatch();
   }
 
   /** Kills and removes it; resolves when nothing of it is left. */
   async remove(): Promise<void> {
     await removeContainer(this.#container);
     // Not before: a scheduler whose stdin ends says goodbye to its workers, which all log that.
+    this.#unwatch();
+  }
+
+  #unwatch(): void {
     this.#watching.abort();
     this.#stream?.destroy();
   }
 
   #watch(condition: 'next-exit' | 'not-running'): void {
+    this.#asked += 1;
+    const asked = this.#asked;
     const options = { condition, abortSignal: this.#watching.signal };
     const exit = this.#container.wait(options) as Promise<{ StatusCode: number }>;
     exit.then(
       ({ StatusCode }) => this.#over(StatusCode),
       // The engine has gone, or nobody wants to know any more: of one that is removed before it ran it never tells.
-      () => this.#over(-1),
+      (error: unknown) => {
+        if (this.#asked !== asked) return;
+        if (isBroken(error) || isAway(error)) this.#mend();
+        else this.#over(-1);
+      },
     );
+  }
+
+  /** The connection to it has ended, which its end does, and the engine's; over a network it may be no more than that. */
+  #mend(): void {
+    if (this.#isMending) return;
+    this.#isMending = true;
+    this.#connectAgain()
+      .catch(() => undefined) // nobody wants to know any more
+      .finally(() => {
+        this.#isMending = false;
+      });
+  }
+
+  async #connectAgain(): Promise<void> {
+    for (let breaks = 0; breaks < mostBreaks; ) {
+      await sleep(answerMs, undefined, { signal: this.#watching.signal });
+      if (this.#isOver) return;
+      try {
+        this.#hear(await this.#container.attach({ ...attachWays }));
+      } catch (error) {
+        // For as long as anybody wants to know: it goes on without us, or is found to be gone.
+        if (isAway(error)) continue;
+        breaks += 1;
+        if (isBroken(error)) continue;
+        // That it has ended, or the engine: the next question says so.
+      }
+      // dockerode does not see that a connection has gone on which it waits for the rest of an answer.
+      this.#watch('not-running');
+      return;
+    }
+    this.#over(-1);
   }
 
   #hear(ways: NodeJS.ReadWriteStream): void {
@@ -140,27 +186,26 @@ export class MemberContainer {
     this.#stream = stream;
     const text = new PassThrough();
     this.#container.modem.demuxStream(stream, text, text);
-    const reader = new LineReader((line) => this.#take(line), longestLine);
+    const reader = new LineReader((line) => this.#output.take(line), longestLine);
     text.setEncoding('utf8').on('data', (chunk: string) => reader.push(chunk));
-    // A broken stream is the engine's end or the container's, which `wait` tells.
+    // A broken stream is the engine's end or the container's, which `wait` tells, or a connection's.
     stream.on('error', () => undefined);
-  }
-
-  #take(line: string): void {
-    const told = line.startsWith(memberMark) && parseLine<MemberLine>(line.slice(memberMark.length));
-    if (told) {
-      this.onLine(told);
-      return;
-    }
-    this.#lines.push(line);
-    if (this.#lines.length > keptLines) this.#lines.shift();
-    if (!quietLog.test(line)) this.onPrint(`${line}\n`);
+    stream.once('close', () => {
+      if (this.#stream === stream && !this.#watching.signal.aborted) this.#mend();
+    });
   }
 
   #over(exitCode: number): void {
-    this.#end.resolve({ exitCode, lastLines: this.#lines });
+    this.#isOver = true;
+    this.#end.resolve({ exitCode, lastLines: this.lastLines });
   }
 }
+
+const isBroken = (error: unknown) =>
+  ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/** Whether the way to the engine's machine is broken, which says nothing of containers there; after some minutes. */
+const isAway = (error: unknown) => error instanceof UserError;
 
 const frameHeader = 8;
 
@@ -180,10 +225,9 @@ export async function removeContainer(container: Container): Promise<void> {
   try {
     await container.remove({ force: true, v: true });
   } catch (error) {
-    const { statusCode } = error as { statusCode?: number };
-    if (statusCode === 404) return;
+    if (hasStatus(error, 404)) return;
     // Its own removal is under way: that ends it as well.
-    if (statusCode !== 409) throw error;
+    if (!hasStatus(error, 409)) throw error;
     await container.wait({ condition: 'removed' }).catch(() => undefined);
   }
 }

@@ -4,7 +4,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 
-import { UserError } from '../../core/errors.ts';
+import { executorSettings, UserError } from '../../core/errors.ts';
+import { type SshEngine, sshEngine } from './sshEngine.ts';
 
 /** A Docker engine, or Podman, and how it is reached. */
 export interface EnginePlace {
@@ -28,8 +29,6 @@ export interface EngineEnvironment {
   readonly home: string;
   readonly platform: NodeJS.Platform;
 }
-
-const openSettings = { kind: 'open-settings', key: 'flowClusters.executors' } as const;
 
 /**
  * The engine that the `docker` command would use: the executor's own host or context, else `DOCKER_HOST`, else
@@ -74,7 +73,7 @@ async function contextPlace(name: string, machine: EngineEnvironment): Promise<E
   if (typeof host !== 'string' || host === '') {
     throw new UserError('setting', `There is no Docker context "${name}"`, {
       hint: '“docker context ls” lists those that there are.',
-      action: openSettings,
+      action: executorSettings,
     });
   }
   const tls = await readTls(join(folder, 'tls', id, 'docker')).catch(() => undefined);
@@ -125,39 +124,47 @@ export function connectionOptions({ host, tls, by }: EnginePlace): Record<string
     const protocol = tls || scheme === 'https' ? 'https' : 'http';
     return { protocol, host: hostname, port: Number(port || (tls ? 2376 : 2375)), ...tls };
   }
-  throw new UserError('setting', `Engines can't be reached by "${scheme || host}" yet, which ${by} names`, {
-    hint: 'Open VS Code on its machine, by Remote - SSH for example, or choose an engine of this one.',
-    action: openSettings,
+  // The name is for the requests' headers only.
+  if (scheme === 'ssh') return { protocol: 'http', host: 'docker', port: 80, agent: sshEngine(host, by) };
+  throw new UserError('setting', `Engines can't be reached by "${scheme || host}", which ${by} names`, {
+    hint: 'By unix://, npipe:// or tcp:// they are; those on other machines by ssh://user@host.',
+    action: executorSettings,
   });
 }
 
 /** Whether the engine's loopback is this machine's, so that a port published there can be reached from here. */
 export function isLocal({ host }: EnginePlace): boolean {
   if (/^(unix|npipe):/.test(host)) return true;
-  return /^\w+:\/\/(localhost|127\.|\[::1\])/.test(host);
+  // Whole: “localhost-build” or “127.example.org” may be any machine.
+  return /^(tcp|https?):\/\/(localhost|127(\.\d+){3}|\[::1\])(:\d*)?(\/|$)/i.test(host);
 }
+
+/** Whether the engine is on another machine, and it and its ports are reached by tunnels. */
+export const isOverSsh = ({ host }: EnginePlace): boolean => host.startsWith('ssh://');
 
 /** Connects, and sees that somebody answers. @throws UserError `unreachable`, with what to do */
 export async function openEngine(place: EnginePlace, signal?: AbortSignal): Promise<Docker> {
   const { Docker: Engine } = await import('./dockerode.ts');
-  const engine = new Engine(connectionOptions(place));
+  const options = connectionOptions(place);
+  const engine = new Engine(options);
   try {
-    await Promise.race([engine.ping(), late(signal)]);
+    await Promise.race([engine.ping(), late(isOverSsh(place) ? sshPingTimeoutMs : pingTimeoutMs, signal)]);
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof UserError) throw error;
+    if (isOverSsh(place)) throw await (options.agent as SshEngine).problem();
     throw unreachable(place, error);
   }
   return engine;
 }
 
 const pingTimeoutMs = 5_000;
+/** With the time that a tunnel may take, which says itself what it failed of. */
+const sshPingTimeoutMs = 35_000;
 
-function late(signal: AbortSignal | undefined): Promise<never> {
+function late(timeoutMs: number, signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`no answer within ${pingTimeoutMs / 1000} s`)),
-      pingTimeoutMs,
-    );
+    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
     timer.unref();
     signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });
@@ -179,7 +186,7 @@ export function unreachable({ host, by }: EnginePlace, error: unknown): UserErro
       : 'Start Docker, or choose another engine.';
   return new UserError('unreachable', `The Docker engine at ${host} (${by}) does not answer: ${why}`, {
     hint,
-    action: openSettings,
+    action: executorSettings,
     cause: error,
   });
 }

@@ -1,24 +1,10 @@
 import type { DockerExecutor } from '../../core/dockerExecutor.ts';
-import { UserError } from '../../core/errors.ts';
+import { executorSettings, UserError } from '../../core/errors.ts';
+import { MemberFailure, memberError } from '../memberFailure.ts';
+import { withLastLine } from '../memberOutput.ts';
 import type { ContainerEnd } from './container.ts';
 import type { EnginePlace } from './engine.ts';
 import { type ImageFacts, isForeign } from './image.ts';
-import type { MemberLine } from './members.ts';
-
-type FailedLine = Extract<MemberLine, { event: 'failed' }>;
-
-/** What a member said of why it could not start, or how its container ended instead. */
-export class MemberFailure extends Error {
-  readonly line: FailedLine | undefined;
-  /** What its container printed last. */
-  readonly lastLines: readonly string[];
-
-  constructor(line: FailedLine | undefined, end?: ContainerEnd, lastLines = end?.lastLines ?? []) {
-    super(line?.message ?? `The scheduler's container ended: ${end ? endText(end) : 'nothing tells how'}`);
-    this.line = line;
-    this.lastLines = lastLines;
-  }
-}
 
 /** How a container ended, in words. */
 export function endText({ exitCode, lastLines }: ContainerEnd): string {
@@ -28,11 +14,8 @@ export function endText({ exitCode, lastLines }: ContainerEnd): string {
       : exitCode < 0
         ? 'the engine does not tell how'
         : `exit code ${exitCode}`;
-  const last = lastLines.findLast((line) => line.trim() !== '');
-  return last === undefined ? how : `${how}; its last line was “${last.trim().slice(0, 300)}”`;
+  return withLastLine(how, lastLines);
 }
-
-const openSettings = { kind: 'open-settings', key: 'flowClusters.executors' } as const;
 
 const outOfNetworks = /address pools? have been fully subnetted|non-overlapping IPv4 address pool/i;
 
@@ -112,24 +95,20 @@ export function startError(
     return new UserError(
       'cluster-failed',
       `The image ${executor.image} is for ${architecture}, and the machine of the Docker engine is ${engineArchitecture}`,
-      { hint: `Build or pull it for ${engineArchitecture}.`, action: openSettings, cause: error },
+      { hint: `Build or pull it for ${engineArchitecture}.`, action: executorSettings, cause: error },
     );
   }
-  if (error instanceof MemberFailure) return memberError(error, executor);
-  const text = reasonOf(error);
-  for (const { pattern, message, hint } of known) {
-    const match = pattern.exec(text);
-    if (match)
-      return new UserError('cluster-failed', message(executor, match), {
-        hint,
-        action: openSettings,
-        cause: error,
-      });
+  if (error instanceof MemberFailure)
+    return memberError(error, executor, (message) => knownProblem(message, executor));
+  const problem = knownProblem(reasonOf(error), executor);
+  if (problem) {
+    const { message, hint } = problem;
+    return new UserError('cluster-failed', message, { hint, action: executorSettings, cause: error });
   }
   if (isGone(error)) return wentAway(error, place);
-  return new UserError('cluster-failed', `Docker refuses: ${text}`, {
+  return new UserError('cluster-failed', `Docker refuses: ${reasonOf(error)}`, {
     hint: `Check the options of the executor "${executor.name}".`,
-    action: openSettings,
+    action: executorSettings,
     cause: error,
   });
 }
@@ -141,31 +120,13 @@ function wentAway(error: unknown, { host }: EnginePlace): UserError {
   });
 }
 
-function memberError({ line, message, lastLines }: MemberFailure, executor: DockerExecutor): UserError {
-  // A cause becomes the detail of the failure.
-  const printed = lastLines.join('\n').trim();
-  const cause = printed && { cause: new Error(printed) };
-  if (line?.reason === 'import') {
-    return new UserError(
-      'package-missing',
-      `The image ${executor.image} has no ${line.package ?? 'distributed'}`,
-      {
-        hint: 'Add "dask[distributed]" to it, in the version that the flow runs with, or choose another image.',
-        action: openSettings,
-        ...cause,
-      },
-    );
+/** What is known of an engine's text; undefined if nothing is. */
+function knownProblem(text: string, executor: DockerExecutor): { message: string; hint: string } | undefined {
+  for (const { pattern, message, hint } of known) {
+    const match = pattern.exec(text);
+    if (match) return { message: message(executor, match), hint };
   }
-  for (const { pattern, message: text, hint } of known) {
-    const match = pattern.exec(message);
-    if (match)
-      return new UserError('cluster-failed', text(executor, match), { hint, action: openSettings, ...cause });
-  }
-  return new UserError('cluster-failed', line ? `The scheduler could not start: ${line.message}` : message, {
-    hint: `Check the image and the options of the executor "${executor.name}".`,
-    action: openSettings,
-    ...cause,
-  });
+  return undefined;
 }
 
 /** dockerode's errors carry the engine's answer as `json.message`. */

@@ -1,7 +1,8 @@
 import type Docker from 'dockerode';
 
 import type { DockerExecutor } from '../../core/dockerExecutor.ts';
-import { UserError } from '../../core/errors.ts';
+import { executorSettings, UserError } from '../../core/errors.ts';
+import { hasStatus } from './status.ts';
 
 /** What is to be known of an image before containers are made from it. */
 export interface ImageFacts {
@@ -22,8 +23,6 @@ export interface ImageMeans {
   stage(text: string): void;
 }
 
-const openSettings = { kind: 'open-settings', key: 'flowClusters.executors' } as const;
-
 /**
  * Sees that the executor's image is at the engine: pulls it if it is to.
  * @throws UserError `cluster-failed` if it is not there and can't be had
@@ -33,21 +32,22 @@ export async function ensureImage(
   { image, pull = 'missing' }: DockerExecutor,
   means: ImageMeans,
 ): Promise<ImageFacts> {
-  const there = await inspect(engine, image);
+  const there = await imageFacts(engine, image);
   if (there && pull !== 'always') return there;
   if (!there && pull === 'never') {
     throw new UserError('cluster-failed', `The image ${image} is not there, and pull is "never"`, {
       hint: 'Build or pull it, or let pull be "missing".',
-      action: openSettings,
+      action: executorSettings,
     });
   }
   await pullImage(engine, image, means);
-  const pulled = await inspect(engine, image);
+  const pulled = await imageFacts(engine, image);
   if (!pulled) throw new UserError('cluster-failed', `The image ${image} was pulled, but is not there`);
   return pulled;
 }
 
-async function inspect(engine: Docker, image: string): Promise<ImageFacts | undefined> {
+/** What an engine knows of an image; undefined if it does not have it. */
+export async function imageFacts(engine: Docker, image: string): Promise<ImageFacts | undefined> {
   try {
     // `version` and not `info`, which takes a tenth of a second.
     const [{ Id, Config, Architecture }, { Arch }] = await Promise.all([
@@ -62,7 +62,7 @@ async function inspect(engine: Docker, image: string): Promise<ImageFacts | unde
       engineArchitecture: Arch ?? '',
     };
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+    if (hasStatus(error, 404)) return undefined;
     throw error;
   }
 }
@@ -117,7 +117,7 @@ function pullError(image: string, error: unknown): UserError {
         : [text, 'Check the connection to the registry, or pull it once by “docker pull”.'];
   return new UserError('cluster-failed', `The image ${image} can't be pulled: ${why}`, {
     hint,
-    action: openSettings,
+    action: executorSettings,
     cause: error,
   });
 }

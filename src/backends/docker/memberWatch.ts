@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 
 import type { WorkerNews } from '../../core/backend.ts';
-import { type ClusterMember, type MemberState, memberLabel, outOfMemoryText } from '../../core/members.ts';
+import {
+  type ClusterMember,
+  type MemberState,
+  memberLabel,
+  membersInOrder,
+  outOfMemoryText,
+} from '../../core/members.ts';
 import { LineReader } from '../../host/lines.ts';
 import { label } from './members.ts';
 
@@ -51,8 +57,7 @@ export class MemberWatch {
 
   /** All that there are, and those that have ended and shall be again; the scheduler first. */
   get members(): readonly ClusterMember[] {
-    const place = ({ role, workers }: ClusterMember) => (role === 'scheduler' ? -1 : Number(workers[0]));
-    return [...this.#members.values()].sort((a, b) => place(a) - place(b));
+    return membersInOrder(this.#members.values());
   }
 
   /** Watches till the cluster's end; a connection to the engine that breaks is made again. */

@@ -1,44 +1,14 @@
 import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { DockerExecutor } from '../../core/dockerExecutor.ts';
+import { dashboardPort, memberFolder, relayPort, schedulerPort, workerOptions } from '../memberProtocol.ts';
 
-/** Where our helpers and the cluster's certificates lie in each container. */
-export const memberFolder = '/flow-clusters';
-export const schedulerPort = 8786;
-export const dashboardPort = 8787;
-/** Of the relay's hub (`flow_clusters/relay.py`). */
-export const relayPort = 8788;
 /**
  * The scheduler's name in the cluster's own network. By it workers find their address there, which is true from the
  * engine's machine too.
  */
 const schedulerHost = 'scheduler';
-/** What a member's lines for us begin with (`flow_clusters/member.py`). */
-export const memberMark = '\x1eflow-clusters ';
-/** A worker without a scheduler ends after that time: nothing stays when the scheduler is gone. */
-const deathTimeoutSeconds = 60;
 /** Logs that the engine keeps of each container. */
 const log = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } };
-
-/** What a member tells of itself. */
-export type MemberLine =
-  | {
-      readonly event: 'listening';
-      readonly dashboard: boolean;
-      readonly distributed: string;
-      /** Python and what runs share with workers; null: the image has it not. */
-      readonly packages: Readonly<Record<string, string | null>>;
-    }
-  | {
-      readonly event: 'failed';
-      readonly reason: 'import' | 'start';
-      readonly package?: string;
-      readonly message: string;
-    };
-
-/** What a member is told while it runs: a port of our loopback that its own loopback shall lead to. */
-export interface MemberOrder {
-  readonly relay: number;
-}
 
 /** One cluster's fixed facts. */
 export interface ClusterShape {
@@ -53,17 +23,20 @@ export interface ClusterShape {
   readonly memoryBytes: number | undefined;
   /** Its containers end when whoever holds their stdin has gone; otherwise all end after that many idle seconds. */
   readonly held: boolean;
+  /** It ends when its hub has had no holder for so long; undefined: nobody has to. */
+  readonly holdSeconds?: number | undefined;
   readonly idleTimeoutSeconds: number | undefined;
   /** What the image starts by itself, and whether our command can follow it. */
   readonly entrypoint: readonly string[];
 }
 
 export function schedulerSpec(shape: ClusterShape): ContainerCreateOptions {
-  const { id, idleTimeoutSeconds } = shape;
+  const { id, idleTimeoutSeconds, holdSeconds } = shape;
   const options = idleTimeoutSeconds === undefined ? {} : { idle_timeout: idleTimeoutSeconds };
   const ports = [schedulerPort, dashboardPort, relayPort];
   const loopback = [{ HostIp: '127.0.0.1', HostPort: '' }];
-  const spec = common(shape, 'scheduler', { role: 'scheduler', options });
+  const hold = holdSeconds !== undefined && { hold_seconds: holdSeconds };
+  const spec = common(shape, 'scheduler', { role: 'scheduler', options, ...hold });
   return {
     ...spec,
     name: schedulerName(id),
@@ -81,28 +54,19 @@ const schedulerName = (id: string) => `${id}-scheduler`;
 
 /** @param names of the workers in this container, as Dask knows them */
 export function workerSpec(shape: ClusterShape, names: readonly string[]): ContainerCreateOptions {
-  const { executor, threads, memoryBytes } = shape;
-  const { resources, worker_options, env } = executor;
-  const options = {
-    nthreads: threads,
-    ...(memoryBytes !== undefined && { memory_limit: memoryBytes }),
-    death_timeout: deathTimeoutSeconds,
-    ...(resources && { resources }),
-    ...(env && { env }),
-    ...worker_options,
-  };
+  const { env = {} } = shape.executor;
   const order = {
     role: 'worker',
     scheduler: `tls://${schedulerHost}:${schedulerPort}`,
     names,
     directory: '/tmp/flow-clusters',
-    options,
+    options: workerOptions(shape.executor, shape),
   };
   const spec = common(shape, 'worker', order);
   return {
     ...spec,
     name: `${shape.id}-worker-${names.join('-')}`,
-    Env: [...(spec.Env ?? []), ...pairs(env ?? {})],
+    Env: [...(spec.Env ?? []), ...pairs(env)],
     Labels: { ...spec.Labels, [label.workers]: names.join(' ') },
     // The scheduler's network: a network of its own takes each container a quarter of a second more, one after the other.
     HostConfig: {
@@ -129,7 +93,7 @@ function common(shape: ClusterShape, role: string, order: object): ContainerCrea
     Cmd: ['python3', `${memberFolder}/cluster_member.py`, JSON.stringify({ ...order, held })],
     Env: ['PYTHONUNBUFFERED=1', ...pairs(env)],
     Labels: { ...labels, [label.role]: role },
-    // Orders come by it; a container that is held ends when whoever started it has gone.
+    // A container that is held ends when whoever started it has gone.
     OpenStdin: true,
     StdinOnce: held,
     AttachStdin: true,

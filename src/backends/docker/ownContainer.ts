@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type Docker from 'dockerode';
+import { hasStatus } from './status.ts';
 
 /** What tells of the machine, or the container, that this process is in. Tests bring their own. */
 export interface Place {
@@ -47,7 +48,7 @@ async function inspect(engine: Docker, container: string, host: string): Promise
     // A container may happen to have this machine's name.
     return Id === container || Config.Hostname === host ? { id: Id, imageId: Image } : undefined;
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+    if (hasStatus(error, 404)) return undefined;
     throw error;
   }
 }

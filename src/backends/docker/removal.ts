@@ -3,6 +3,7 @@ import type Docker from 'dockerode';
 import { isWindowAlive } from '../../host/windowLife.ts';
 import { removeContainer } from './container.ts';
 import { label } from './members.ts';
+import { hasStatus } from './status.ts';
 
 /** Removes all containers and networks with the label of a cluster; resolves when none is left. */
 export async function removeCluster(engine: Docker, cluster: string): Promise<void> {
@@ -109,6 +110,6 @@ async function removeNetwork(engine: Docker, id: string): Promise<void> {
     await Promise.all(joined.map((one) => network.disconnect({ Container: one, Force: true })));
     await network.remove();
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode !== 404) throw error;
+    if (!hasStatus(error, 404)) throw error;
   }
 }

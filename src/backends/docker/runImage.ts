@@ -1,7 +1,8 @@
 import type Docker from 'dockerode';
 
-import { type DockerExecutor, runImage } from '../../core/dockerExecutor.ts';
-import { UserError } from '../../core/errors.ts';
+import type { DockerExecutor } from '../../core/dockerExecutor.ts';
+import { runImage } from '../../core/imageExecutor.ts';
+import { noRunImage, toldRunImage } from '../runImage.ts';
 import { findOwnContainer, type Place } from './ownContainer.ts';
 
 /** Where the run is looked for. Tests bring their own machine. */
@@ -17,9 +18,6 @@ export interface Machine extends Place {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Where Prefect tells a flow run the image that it is in: `prefect.context.image`. */
-const variable = 'PREFECT__CONTEXT__IMAGE';
-
 /**
  * The executor with the name of an image, where it says that the run's own is meant: the one that Prefect has told the
  * run, else that of the container which the extension, and with it the run, is in.
@@ -28,17 +26,10 @@ const variable = 'PREFECT__CONTEXT__IMAGE';
 export async function withRunImage(executor: DockerExecutor, place: RunPlace): Promise<DockerExecutor> {
   if (executor.image !== runImage) return executor;
   const { engine, env, signal, machine } = place;
-  const told = env[variable] || (machine?.env ?? process.env)[variable];
+  const told = toldRunImage(env, machine?.env);
   if (told) return { ...executor, image: told };
   const own = await findOwnContainer(engine, machine, signal);
   // By its id, as names move on; it is there, and no registry knows it by that.
   if (own) return { ...executor, image: own.imageId, pull: 'never' };
-  throw new UserError(
-    'setting',
-    `The executor "${executor.name}" wants the run's own image, but this run is in no image`,
-    {
-      hint: `Name an image, set ${variable}, or run in a container of the same Docker engine.`,
-      action: { kind: 'open-settings', key: 'flowClusters.executors' },
-    },
-  );
+  throw noRunImage(executor, 'a container of the same Docker engine');
 }

@@ -5,9 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container, Exec } from 'dockerode';
 
 import type { MemberShell, TerminalSize } from '../../core/members.ts';
+import { shellCommand } from '../memberProtocol.ts';
 
-/** The most comfortable one that the image has. */
-const command = ['/bin/sh', '-c', 'command -v bash >/dev/null 2>&1 && exec bash; exec sh'];
 /** Marks what was started from a shell: engines can't signal what runs in a container beside its main process. */
 const marker = 'FLOW_CLUSTERS_SHELL';
 /** Hangs up what carries the mark, as the end of a terminal does. A worker's image has a Python in any case. */
@@ -30,7 +29,7 @@ const closeMs = 3_000;
 export async function openShell(container: Container, size: TerminalSize): Promise<MemberShell> {
   const mark = `${marker}=${randomBytes(8).toString('hex')}`;
   const exec = await container.exec({
-    ...{ Cmd: command, Env: [mark, 'TERM=xterm-256color'] },
+    ...{ Cmd: [...shellCommand], Env: [mark, 'TERM=xterm-256color'] },
     ...{ AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: true },
   });
   const stream = await exec.start({ hijack: true, stdin: true, Tty: true });

@@ -1,10 +1,12 @@
 import type Docker from 'dockerode';
 
 import type { WorkerNews } from '../../core/backend.ts';
+import type { WorkerPool } from '../poolScaling.ts';
 import { type ContainerEnd, MemberContainer } from './container.ts';
 import { endText } from './failures.ts';
 import { type ClusterShape, label, workerSpec } from './members.ts';
 import type { MemberWatch } from './memberWatch.ts';
+import { hasStatus } from './status.ts';
 
 export interface WorkersOptions {
   readonly engine: Docker;
@@ -30,17 +32,16 @@ const calmMs = 60_000;
 const killed = 137;
 
 /** Whether an engine says of a container that it has ended meanwhile. */
-const isOver = (error: unknown) => [404, 409].includes((error as { statusCode?: number }).statusCode ?? 0);
+const isOver = (error: unknown) => hasStatus(error, 404, 409);
 
 /** The workers of one cluster, a container each: as many as are wanted, and again where one ends unasked. */
-export class DockerWorkers {
+export class DockerWorkers implements WorkerPool {
   readonly #options: WorkersOptions;
   /** By Dask's name; those that shall not run any more are not here. */
   readonly #wanted = new Map<string, MemberContainer | undefined>();
   /** Of each name: when it ended unasked, lately. */
   readonly #deaths = new Map<string, number[]>();
-  /** They may end in order, as they were asked to. */
-  readonly #retiring = new Set<string>();
+  readonly retiring = new Set<string>();
   #next = 0;
 
   constructor(options: WorkersOptions) {
@@ -147,19 +148,6 @@ export class DockerWorkers {
     );
   }
 
-  /**
-   * Ends those that can be retired, after they have handed on what they hold. Others stay.
-   * @param retire tells which of them have been retired, by name
-   */
-  async retire(names: readonly string[], retire: () => Promise<readonly string[]>): Promise<void> {
-    for (const name of names) this.#retiring.add(name);
-    try {
-      await this.remove(await retire());
-    } finally {
-      for (const name of names) this.#retiring.delete(name);
-    }
-  }
-
   /** Ends these, whatever they do. */
   async remove(names: Iterable<string>): Promise<void> {
     const gone = [...names];
@@ -180,7 +168,7 @@ export class DockerWorkers {
       const from = this.#wanted.size;
       this.#wanted.delete(name);
       watch.forget([name]);
-      if (!this.#retiring.has(name)) this.#options.onRetired(name, from);
+      if (!this.retiring.has(name)) this.#options.onRetired(name, from);
       return;
     }
     if (!(await this.#options.leads())) {

@@ -42,6 +42,7 @@ class Fake {
           })),
         }),
       },
+      leads: async () => true,
       onStep: (step) => this.steps.push(step),
     };
   }

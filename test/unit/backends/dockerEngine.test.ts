@@ -64,7 +64,8 @@ describe('the Docker engine', () => {
       assert.ok(error instanceof UserError && error.hint);
       return error.message === 'There is no Docker context "no"';
     });
-    assert.throws(() => connectionOptions({ host: 'ssh://ana@build', by: 'DOCKER_HOST' }), UserError);
+    for (const host of ['fd://3', 'ssh://ana:word@build', 'build'])
+      assert.throws(() => connectionOptions({ host, by: 'DOCKER_HOST' }), UserError, host);
   });
 
   it('is asked by its socket, by TCP, by TLS', () => {
@@ -80,8 +81,20 @@ describe('the Docker engine', () => {
   });
 
   it('is on this machine if its socket or loopback is', () => {
-    for (const host of ['unix:///a.sock', 'npipe:////./pipe/x', 'tcp://localhost:2375', 'tcp://127.0.0.1:1'])
+    for (const host of [
+      'unix:///a.sock',
+      'npipe:////./pipe/x',
+      'tcp://localhost:2375',
+      'tcp://127.0.0.1:1',
+      'tcp://[::1]:2375',
+    ])
       assert.ok(isLocal({ host, by: '' }), host);
-    assert.ok(!isLocal({ host: 'tcp://10.0.0.5:2376', by: '' }));
+    for (const host of [
+      'tcp://10.0.0.5:2376',
+      'tcp://localhost-build:2375',
+      'tcp://127.example.org',
+      'ssh://localhost',
+    ])
+      assert.ok(!isLocal({ host, by: '' }), host);
   });
 });

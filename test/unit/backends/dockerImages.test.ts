@@ -16,8 +16,9 @@ import { readSource } from '../../../src/backends/docker/environment.ts';
 import { isForeign } from '../../../src/backends/docker/image.ts';
 import { containerOf } from '../../../src/backends/docker/ownContainer.ts';
 import { type Machine, withRunImage } from '../../../src/backends/docker/runImage.ts';
-import { type DockerExecutor, putImage, runImage } from '../../../src/core/dockerExecutor.ts';
+import { type DockerExecutor, imageChange } from '../../../src/core/dockerExecutor.ts';
 import { UserError } from '../../../src/core/errors.ts';
+import { runImage } from '../../../src/core/imageExecutor.ts';
 
 const signal = new AbortController().signal;
 const source = (options: Partial<ImageSource> = {}): ImageSource => ({
@@ -82,9 +83,12 @@ describe('the image of a workspace', () => {
   it('is put into an executor of the settings, or a new one', () => {
     const others = [{ name: 'a', kind: 'local' }];
     const old = { name: 'd', kind: 'docker', image: 'old', n_workers: 2 };
-    assert.deepEqual(putImage([...others, old], 'd', 'new'), [...others, { ...old, image: 'new' }]);
-    assert.deepEqual(putImage(others, 'd', 'new'), [...others, { name: 'd', kind: 'docker', image: 'new' }]);
-    assert.deepEqual(putImage(undefined, 'd', 'new'), [{ name: 'd', kind: 'docker', image: 'new' }]);
+    assert.deepEqual(imageChange([...others, old], 'd', 'new'), {
+      ...{ kind: 'set', index: 1, was: old },
+      value: { ...old, image: 'new' },
+    });
+    const added = { kind: 'add', value: { name: 'd', kind: 'docker', image: 'new' } };
+    assert.deepEqual(imageChange(others, 'd', 'new'), added);
   });
 
   describe('is made from', () => {
