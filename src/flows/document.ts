@@ -1,5 +1,8 @@
-import type { FlowDef } from '../core/flow.ts';
+import type { FlowDef, FlowExecutors } from '../core/flow.ts';
+import type { ClusterMaker } from '../core/written.ts';
+import { clusterMakers } from './clusterMakers.ts';
 import { findDaskScript } from './dask.ts';
+import { Executors, type FoundExecutor } from './executors.ts';
 import type { FoundFlow } from './found.ts';
 import { type Layout, layOut, lineAt, type Statement } from './layout.ts';
 import { ModuleWalk, type WalkContext } from './module.ts';
@@ -27,8 +30,18 @@ interface Span {
   end: number;
 }
 
-/** A text without any of these holds no flow and costs nothing. */
-const MENTION = /prefect|dask|distributed/;
+/** What a document's text says, as it is now. */
+export interface Analysis {
+  readonly executors: Executors;
+  readonly flows: readonly FlowAnalysis[];
+}
+
+export interface FlowAnalysis extends FoundFlow {
+  readonly executors: readonly FoundExecutor[];
+}
+
+/** A text without any of these holds neither a flow nor a cluster, and costs nothing. */
+const MENTION = /prefect|dask|distributed|Cluster\b/;
 
 /**
  * The flows of one document through its edits. A flow that can't be read because someone is typing in it stays
@@ -46,6 +59,13 @@ export class FlowDocument {
   private typing: Span | undefined;
   private names = new Set<string>();
   private facts = new Map<string, StatementFacts>();
+  /** What the last analysis leaves to be asked; undefined where it could not trust the text. */
+  private last: Analysis | undefined;
+  /** What has failed in reading what the flows run on. */
+  private trouble: unknown;
+  private makers: readonly ClusterMaker[] = [];
+  /** The analysis that these are of. */
+  private makersOf: Analysis | undefined;
 
   /** @param fileName last part of the document's path: the name of a plain script */
   constructor(parser: PythonParser, fileName: string) {
@@ -75,9 +95,42 @@ export class FlowDocument {
     return this.current;
   }
 
+  /** What the flows of `text` run on by themselves; `text` as for {@link flows}. */
+  executors(text: string): FlowExecutors[] {
+    return (this.analysis(text)?.flows ?? []).flatMap(({ flow, executors }) =>
+      executors.length > 0 ? [{ flow, executors: executors.map(({ written }) => written) }] : [],
+    );
+  }
+
+  /** What makes clusters in `text`; where that can't be trusted, what did before. */
+  clusterMakers(text: string): readonly ClusterMaker[] {
+    const analysis = this.analysis(text);
+    if (!analysis) {
+      const { makers } = this;
+      this.makers = MENTION.test(text) ? makers.flatMap((maker) => stillThere(maker, text)) : [];
+    } else if (analysis !== this.makersOf) {
+      const before = new Set(this.makers.map(({ name }) => name));
+      this.makers = clusterMakers(analysis.executors, analysis.flows, before);
+    }
+    this.makersOf = analysis;
+    return this.makers;
+  }
+
+  /**
+   * All that was read of `text`; undefined if it can't be trusted, or holds nothing of Prefect or Dask.
+   * @throws what has failed in reading what the flows run on; the flows are there all the same
+   */
+  analysis(text: string): Analysis | undefined {
+    this.flows(text);
+    if (this.trouble !== undefined) throw this.trouble;
+    return this.last;
+  }
+
   private analyse(text: string): readonly FlowDef[] {
     const { edited } = this;
     this.edited = undefined;
+    this.last = undefined;
+    this.trouble = undefined;
     const removedLines = this.removedLines;
     this.removedLines = false;
     if (this.anchors.length === 0) {
@@ -87,7 +140,7 @@ export class FlowDocument {
     }
     const layout = layOut(text);
     // Code and strings have changed places: nothing new can be trusted.
-    if (layout.unterminated && this.anchors.length > 0)
+    if (layout.unterminated && this.anchors.length + this.makers.length > 0)
       return this.anchors.map(({ flow, start }) => atLine(flow, lineAt(layout.lineStarts, start)));
     const found = this.find(text, layout, edited, removedLines);
     this.anchors = found.map(({ flow, start, end }) => ({ flow, start, end }));
@@ -95,16 +148,24 @@ export class FlowDocument {
   }
 
   private find(text: string, layout: Layout, edited: Span | undefined, removedLines: boolean): Anchor[] {
+    const former = this.facts;
     const facts = new Map<string, StatementFacts>();
+    const byStatement = new Map<Statement, StatementFacts>();
     const read = (statement: Statement): StatementFacts => {
+      const again = byStatement.get(statement);
+      if (again) return again;
+      const before = text.slice(text.lastIndexOf('\n', statement.start - 1) + 1, statement.start);
+      const indentation = before.trim() === '' ? before : '';
       const header = text.slice(statement.start, statement.end);
-      const source = statement.indent > 0 ? header.replace(/\n[ \t]+/g, '\n') : header;
-      const known = this.facts.get(source) ?? readStatement(this.parser, source);
-      facts.set(source, known);
+      const key = indentation + header;
+      const known = former.get(key) ?? readStatement(this.parser, header, indentation);
+      facts.set(key, known);
+      byStatement.set(statement, known);
       return known;
     };
+    const executors = new Executors({ text, ...layout, read });
     const walk = new ModuleWalk(this.walkContext(text, read, edited));
-    const found = walk.run(layout.statements);
+    const found = this.withExecutors(walk.run(layout.statements), executors);
     // A statement is doubtful only if nothing was found in it.
     const kept = this.anchors.filter(
       (anchor) => anchor.flow.api !== 'dask' && walk.doubtful.some((statement) => holds(statement, anchor)),
@@ -116,9 +177,27 @@ export class FlowDocument {
         flow: atLine(anchor.flow, lineAt(layout.lineStarts, anchor.start)),
       })),
     ].sort((a, b) => a.start - b.start);
-    if (flows.length === 0) flows.push(...this.findDask(text, layout, read, edited, removedLines));
     this.facts = facts;
-    return flows;
+    return flows.length > 0 ? flows : this.findDask(text, layout, executors, edited, removedLines);
+  }
+
+  private withExecutors(flows: readonly FoundFlow[], executors: Executors): readonly FlowAnalysis[] {
+    try {
+      const found = executors.of(flows);
+      const read = flows.map((each) => {
+        const own = found.get(each) ?? [];
+        const first = own.find(({ written }) => written.type !== 'LocalExecutor');
+        const written = first && { type: first.written.type, from: first.written.from };
+        const flow = written ? { ...each.flow, written } : each.flow;
+        return { ...each, flow, executors: own };
+      });
+      this.last = { executors, flows: read };
+      return read;
+    } catch (error) {
+      // Flows can be run without.
+      this.trouble = error;
+      return flows.map((each) => ({ ...each, executors: [] }));
+    }
   }
 
   private walkContext(
@@ -145,15 +224,16 @@ export class FlowDocument {
   private findDask(
     text: string,
     layout: Layout,
-    read: (statement: Statement) => StatementFacts,
+    executors: Executors,
     edited: Span | undefined,
     removedLines: boolean,
   ): Anchor[] {
-    const found = findDaskScript({ text, fileName: this.fileName, read }, layout.statements);
+    const { read } = executors.context;
+    const script = findDaskScript({ text, fileName: this.fileName, read }, layout.statements);
     const before = this.anchors.find(({ flow }) => flow.api === 'dask');
-    if (found) {
+    if (script) {
       this.typing = undefined;
-      return [toAnchor(found, text, layout)];
+      return this.withExecutors([script], executors).map((each) => toAnchor(each, text, layout));
     }
     if (!before || !edited || !this.isTypingOn(text, layout, edited, removedLines)) return [];
     return [{ ...before, flow: atLine(before.flow, lineAt(layout.lineStarts, before.start)) }];
@@ -182,6 +262,12 @@ export class FlowDocument {
     this.typing.end = Math.max(this.typing.end, edited.end);
     return near;
   }
+}
+
+/** At the line where its name is defined now, if it is. */
+function stillThere(maker: ClusterMaker, text: string): ClusterMaker[] {
+  const found = new RegExp(`^(?:(?:async[ \\t]+)?def|class)[ \\t]+${maker.name}\\b`, 'm').exec(text);
+  return found ? [{ ...maker, line: text.slice(0, found.index).split(/\r\n|\r|\n/).length - 1 }] : [];
 }
 
 /** Index of the first of some sorted numbers that is not below `value`. */

@@ -54,6 +54,51 @@ export function lineAt(lineStarts: readonly number[], offset: number): number {
   return low;
 }
 
+/** The statements that an offset stands in, outermost first: the last one is that of the very line. */
+export function statementsAt(statements: readonly Statement[], offset: number): Statement[] {
+  const found: Statement[] = [];
+  let block = statements;
+  for (;;) {
+    const next = inBlock(block, offset);
+    if (!next) return found;
+    found.push(next);
+    if (offset <= next.end) return found;
+    block = next.body;
+  }
+}
+
+const LATER_CLAUSE = /(?:elif|else|except|finally)\b/y;
+
+/**
+ * The clauses of one compound statement (`if`, `elif`, `else`; `try`, `except`) up to this one: each is a statement of its
+ * own here, and only the first can have something put before it. Empty where the first is missing.
+ * @param block the statements that it is one of
+ */
+export function clausesUpTo(text: string, block: readonly Statement[], statement: Statement): Statement[] {
+  const clauses: Statement[] = [];
+  for (let at = block.indexOf(statement); at >= 0; at -= 1) {
+    const each = block[at];
+    BLOCK_START.lastIndex = each?.start ?? 0;
+    if (!each || (clauses.length > 0 && !BLOCK_START.test(text))) return [];
+    clauses.unshift(each);
+    LATER_CLAUSE.lastIndex = each.start;
+    if (!LATER_CLAUSE.test(text)) return clauses;
+  }
+  return [];
+}
+
+function inBlock(block: readonly Statement[], offset: number): Statement | undefined {
+  let low = 0;
+  let high = block.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((block[middle]?.start ?? 0) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  const found = block[low];
+  return found && found.start <= offset && offset <= Math.max(found.end, found.bodyEnd) ? found : undefined;
+}
+
 const NONE: readonly LogicalLine[] = [];
 
 interface OpenBlock {
