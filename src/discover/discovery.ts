@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { addressOf } from '../core/address.ts';
 import { UserError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import { addressOf } from '../dask/address.ts';
 import { greet } from '../dask/greet.ts';
 import type { SchedulerIdentity } from '../dask/identity.ts';
 import type { ListeningSocket, Machine, PythonProcess } from './machine.ts';

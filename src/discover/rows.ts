@@ -1,8 +1,8 @@
+import { parseAddress } from '../core/address.ts';
 import { freeName, type Origin } from '../core/cluster.ts';
 import type { Disposable } from '../core/emitter.ts';
 import type { ClusterManager } from '../core/manager.ts';
 import type { Store, StoreEvent } from '../core/store.ts';
-import { parseAddress } from '../dask/address.ts';
 import { describeProcess } from './describe.ts';
 import type { Discovered } from './discovery.ts';
 
@@ -99,6 +99,8 @@ export class DiscoveredRows {
 
 /** The same for the spellings of this machine's own addresses. */
 function place(address: string): string {
+  // One that is reached otherwise, but not now.
+  if (address.startsWith('kubernetes:')) return address;
   const { host, port } = parseAddress(address);
   return `${/^(localhost|127\..*|::1|0\.0\.0\.0)$/.test(host) ? 'here' : host}:${port}`;
 }
