@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { UserError } from '../core/errors.ts';
+import { executorSettings, UserError } from '../core/errors.ts';
 import { installCommand } from '../core/install.ts';
-import type { HostEvent } from '../protocol/host.ts';
+import type { ClassRefusal, HostEvent } from '../protocol/host.ts';
 
 /** How a host's process ended. `stderr` is its last lines. */
 export interface HostExit {
@@ -86,3 +86,35 @@ export function missingPackage(python: string, name: string, message: string): U
     action: { kind: 'copy', label: 'Copy Command', text: command },
   });
 }
+
+/** Where modules that clusters are made with come from; of others a name alone is no reason to install something. */
+const distributions: Readonly<Record<string, string>> = {
+  asyncssh: 'asyncssh',
+  coiled: 'coiled',
+  dask_cloudprovider: 'dask-cloudprovider',
+  dask_cuda: 'dask-cuda',
+  dask_gateway: 'dask-gateway',
+  dask_jobqueue: 'dask-jobqueue',
+  dask_kubernetes: 'dask-kubernetes',
+  dask_yarn: 'dask-yarn',
+};
+
+/** A cluster class that can't be used, or that has failed. */
+export function classRefused(python: string, refusal: ClassRefusal): UserError {
+  const { kind, message, hint, traceback, module, file, line } = refusal;
+  const distribution = module && distributions[module];
+  if (distribution) return missingPackage(python, distribution, message);
+  const atFault = kind === 'class-failed' ? 'cluster-failed' : kind === 'timeout' ? 'timeout' : 'setting';
+  return new UserError(atFault, message, {
+    hint: hint ?? usualHints[kind] ?? 'Check cluster_class and cluster_kwargs of the executor.',
+    action: file ? { kind: 'open-file', path: file, ...(line && { line }) } : executorSettings,
+    cause: traceback && new Error(traceback),
+  });
+}
+
+const usualHints: Partial<Readonly<Record<ClassRefusal['kind'], string>>> = {
+  'module-missing':
+    'Modules are looked for in the workspace folder and among the packages of its interpreter.',
+  'class-failed': 'What it printed is in its terminal.',
+  timeout: 'What it printed is in its terminal; start_timeout of the executor is how long it may take.',
+};

@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import type { ClassDescription } from '../core/classArguments.ts';
 import { Emitter } from '../core/emitter.ts';
 import { UserError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { HostConfig, HostEvent, HostRequest } from '../protocol/host.ts';
 import {
+  classRefused,
   crashed,
   type HostExit,
   refused,
@@ -38,6 +40,10 @@ const checkTimeoutMs = 30_000;
 /** A new database takes 8 to 15 s to migrate. */
 const serverTimeoutMs = 120_000;
 const graceMs = 3_000;
+/** Longer than the host gives a cluster of a class to let go of what it does, and to close. */
+export const classCloseTimeoutMs = 82_000;
+/** Importing the module of a class may take a while; the host itself gives up before. */
+const describeTimeoutMs = 70_000;
 /** How long the last lines may take after the process is gone: what it has left behind may hold its pipes open. */
 const lastLinesMs = 1_000;
 
@@ -133,7 +139,8 @@ export class PythonHost {
   /** Writes a request. Throws a {@link UserError} if the host is gone. */
   send(request: HostRequest): void {
     if (!this.usable) throw this.endError();
-    if (request.op === 'cluster.start') this.#groups.expect(request.cluster);
+    if (request.op === 'cluster.start')
+      this.#groups.expect(request.cluster, { patient: request.class !== undefined });
     if (request.op === 'run.start') this.#groups.expect(request.spec.run);
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
   }
@@ -200,6 +207,54 @@ export class PythonHost {
   }
 
   /**
+   * What a look at something finds. Rejects with the signal's reason once that aborts, and with a {@link UserError} when
+   * it is late; the look ends then.
+   */
+  async look<N extends 'preflight' | 'class.described'>(
+    name: N,
+    question: Extract<HostRequest, { op: 'preflight' | 'class.describe' }>,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<HostEventOf<N>> {
+    const { id } = question;
+    await this.whenReady();
+    signal?.throwIfAborted();
+    const aborted = new Promise<never>((_resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    aborted.catch(() => undefined);
+    const answer = this.next(
+      name,
+      timeoutMs,
+      (event: HostEvent) => 'id' in event && event.id === id,
+      (event) => (event.id === id ? refused(event.message) : undefined),
+    );
+    answer.catch(() => undefined);
+    try {
+      this.send(question);
+      return await Promise.race([answer, aborted]);
+    } catch (error) {
+      if (this.usable) this.send({ op: 'look.stop', id });
+      throw error;
+    }
+  }
+
+  /**
+   * What a cluster class, or a function that makes one, takes. Rejects with a {@link UserError} if it can't be used.
+   * @param kwargs what it is to be called with, where what it takes hangs on that
+   */
+  async describeClass(
+    path: string,
+    signal?: AbortSignal,
+    kwargs?: Readonly<Record<string, unknown>>,
+  ): Promise<ClassDescription> {
+    const question = { op: 'class.describe', id: randomUUID(), path, ...(kwargs && { kwargs }) } as const;
+    const { description, refusal } = await this.look('class.described', question, describeTimeoutMs, signal);
+    if (description) return description;
+    throw classRefused(this.python, refusal ?? { kind: 'import-failed', message: `${path} is not known` });
+  }
+
+  /**
    * URL of the Prefect API that runs report to: the one that the user's own settings name now, else that of the
    * server beside this host, started if need be. `onStage` says what is being waited for.
    */
@@ -232,7 +287,8 @@ export class PythonHost {
   async #end(): Promise<void> {
     this.#stopped = !this.#exit;
     this.#child.stdin?.end();
-    const timer = setTimeout(() => this.#kill(), graceMs);
+    // What a class has made elsewhere only its own way of closing can end, and the host waits for that.
+    const timer = setTimeout(() => this.#kill(), this.#groups.patient ? classCloseTimeoutMs : graceMs);
     await this.ended;
     clearTimeout(timer);
     const { config, log } = this.#options;
@@ -282,7 +338,10 @@ export class PythonHost {
       );
       return;
     }
-    this.#options.log.trace(`host → ${line.slice(0, 2_000)}`);
+    // Keys are nobody's but the scheduler's.
+    const secret = event.event === 'cluster.started' && event.security;
+    this.#options.log.trace(`host → ${secret ? `${event.event} (with keys)` : line.slice(0, 2_000)}`);
+    if (event.event === 'cluster.ended' && event.left) this.#options.log.error(`cluster: ${event.left}`);
     if (event.event === 'unusable') this.#unusable = event;
     if (event.event === 'error') this.#options.log.warn(`cluster host: ${event.op}: ${event.message}`);
     if (event.event === 'ready') this.#ready = true;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { addressOf, parseAddress } from '../core/address.ts';
 import { type Attached, readAttached, withAddress } from '../core/attached.ts';
 import { freeName } from '../core/cluster.ts';
 import type { Disposable } from '../core/emitter.ts';
@@ -9,9 +10,9 @@ import { toFailure } from '../core/failure.ts';
 import { within } from '../core/limit.ts';
 import type { Logger } from '../core/log.ts';
 import type { ClusterManager } from '../core/manager.ts';
+import { type PodScheduler, podAddress } from '../core/podScheduler.ts';
 import type { Security } from '../core/security.ts';
 import type { Store } from '../core/store.ts';
-import { parseAddress } from '../dask/address.ts';
 import { readPage } from '../dask/dashboard.ts';
 
 /** Where a workspace keeps things; VS Code's `Memento` fits as it is. */
@@ -27,6 +28,13 @@ export interface Secrets {
   delete(key: string): PromiseLike<void>;
 }
 
+/** Ports of this machine's loopback that lead to a scheduler elsewhere, and to its dashboard, until they are closed. */
+export interface Link {
+  readonly port: number;
+  readonly dashboardPort: number;
+  close(): void;
+}
+
 export interface AttachmentsOptions {
   readonly store: Store;
   readonly manager: ClusterManager;
@@ -35,6 +43,8 @@ export interface AttachmentsOptions {
   readonly log: Logger;
   /** Rejects with a {@link UserError} if they can't be read. */
   readCertificates(files: SecurityFiles): Promise<Security>;
+  /** Rejects with a {@link UserError} if nobody knows the way; what does not answer now may do so later. */
+  link(pods: PodScheduler): Promise<Link>;
 }
 
 /** Certificates, and the files that they are to be read from again; without these they are kept as a secret. */
@@ -50,6 +60,8 @@ export interface NewAttachment {
   /** The executor that means it. */
   readonly executor?: ExistingExecutor | undefined;
   readonly given?: Given | undefined;
+  /** How it was reached, if not by its own address; from now on closed with its row. */
+  readonly forwarded?: { readonly pods: PodScheduler; readonly link: Link } | undefined;
 }
 
 type Access = { readonly security?: Security } | { readonly problem: string };
@@ -67,6 +79,8 @@ export class Attachments {
   readonly #listening: Disposable;
   /** By the id of their rows. */
   readonly #entries = new Map<string, Attached>();
+  /** Of those of them that are reached by one. */
+  readonly #links = new Map<string, Link>();
   #restoring = false;
 
   constructor(options: AttachmentsOptions) {
@@ -80,6 +94,8 @@ export class Attachments {
   /** From now on nothing is remembered or forgotten; before the rows go with their window. */
   dispose(): void {
     this.#listening.dispose();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
   }
 
   /** Brings back what earlier windows were attached to: each has its row at once, whether it answers or not. */
@@ -88,10 +104,12 @@ export class Attachments {
     const known = readAttached(memory.get(attachedKey));
     if (known.length === 0) return;
     this.#restoring = true;
-    const access = await Promise.all(known.map((attached) => this.#access(attached)));
+    const ways = await Promise.all(known.map((attached) => this.#way(attached)));
     for (const [i, attached] of known.entries()) {
+      const { link, access = {} } = ways[i] ?? {};
       // The user may have been quicker.
-      if (!this.#rowAt(attached.address)) this.#show(attached, access[i] ?? {});
+      if (this.#rowAt(attached.address)) link?.close();
+      else this.#show(attached, access, { link });
     }
     this.#restoring = false;
     await this.#followExecutors();
@@ -99,15 +117,17 @@ export class Attachments {
   }
 
   /** Takes a cluster up, or takes up anew the one that is there already; returns the id of its row. */
-  async add({ address, executor, given }: NewAttachment): Promise<string> {
+  async add({ address: found, executor, given, forwarded }: NewAttachment): Promise<string> {
     const { memory, secrets, manager } = this.#options;
+    const pods = forwarded?.pods;
+    const address = pods ? podAddress(pods) : found;
     const row = this.#rowAt(address) ?? (executor && this.#rowOf(executor.name));
     const before = row === undefined ? undefined : this.#entries.get(row);
     const kept = before?.address === address ? before : undefined;
     const attached: Attached = {
       id: before?.id ?? randomUUID(),
-      name: executor?.name ?? kept?.name ?? address.replace(/^[a-z]+:\/\//, ''),
-      address,
+      name: executor?.name ?? kept?.name ?? pods?.name ?? address.replace(/^[a-z]+:\/\//, ''),
+      ...{ address, pods },
       executor: executor ? { name: executor.name, address: executor.address } : kept?.executor,
       files: given?.files,
       secret: given && !given.files,
@@ -116,10 +136,14 @@ export class Attachments {
     else if (before?.secret) await secrets.delete(secretKey(attached.id));
     const security = given?.security;
     const asItIs =
-      row !== undefined && isEqual(before, attached) && isEqual(manager.access(row)?.security, security);
-    const id = asItIs ? row : this.#show(attached, security ? { security } : {}, row);
+      row !== undefined &&
+      !forwarded &&
+      isEqual(before, attached) &&
+      isEqual(manager.access(row)?.security, security);
+    const access = security ? { security } : {};
+    const id = asItIs ? row : this.#show(attached, access, { replaced: row, link: forwarded?.link });
     this.#keep();
-    await memory.update(beforeKey, withAddress(memory.get(beforeKey), address));
+    if (!pods) await memory.update(beforeKey, withAddress(memory.get(beforeKey), address));
     return id;
   }
 
@@ -127,7 +151,7 @@ export class Attachments {
   async detach(clusterId: string): Promise<void> {
     const attached = this.#entries.get(clusterId);
     this.#entries.delete(clusterId);
-    this.#options.manager.detach(clusterId);
+    this.#release(clusterId);
     this.#keep();
     if (attached?.secret) await this.#options.secrets.delete(secretKey(attached.id));
   }
@@ -202,18 +226,43 @@ export class Attachments {
   }
 
   /** Gives it a row, in place of the one that it had; it stays the one for runs. */
-  #show(attached: Attached, access: Access, replaced?: string): string {
+  #show(
+    attached: Attached,
+    access: Access,
+    { replaced, link }: { readonly replaced?: string | undefined; readonly link?: Link | undefined } = {},
+  ): string {
     const { store, manager } = this.#options;
     const used = replaced === undefined ? attached.used : store.snapshot.targetClusterId === replaced;
     if (replaced !== undefined) {
       this.#entries.delete(replaced);
-      manager.detach(replaced);
+      this.#release(replaced);
     }
     const name = freeName(attached.name, store.snapshot.clusters.values());
-    const id = manager.attach({ name, address: attached.address, ...access });
+    const { pods, secret, files } = attached;
+    const scheme = secret || files ? 'tls' : 'tcp';
+    const address = link ? addressOf(scheme, '127.0.0.1', link.port).text : attached.address;
+    const forwarded = pods && { pods, ...(link && { dashboardPort: link.dashboardPort }) };
+    const id = manager.attach({ name, address, ...access, ...(forwarded && { forwarded }) });
     this.#entries.set(id, attached);
+    if (link) this.#links.set(id, link);
     if (used) store.dispatch({ type: 'target', clusterId: id });
     return id;
+  }
+
+  #release(id: string): void {
+    this.#options.manager.detach(id);
+    this.#links.get(id)?.close();
+    this.#links.delete(id);
+  }
+
+  async #way(attached: Attached): Promise<{ readonly link?: Link; readonly access: Access }> {
+    const access = await this.#access(attached);
+    if (!attached.pods || 'problem' in access) return { access };
+    try {
+      return { access, link: await this.#options.link(attached.pods) };
+    } catch (error) {
+      return { access: { problem: toFailure(error).message } };
+    }
   }
 
   /** The settings have changed: a cluster goes by what its executor says now. */
@@ -232,7 +281,7 @@ export class Attachments {
           files: executor.security ?? attached.files,
         };
         const access = await this.#access(next);
-        if (this.#entries.get(id) === attached) this.#show(next, access, id);
+        if (this.#entries.get(id) === attached) this.#show(next, access, { replaced: id });
         this.#keep();
       } catch (error) {
         // The next run that uses it says so to the user.

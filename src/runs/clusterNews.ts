@@ -1,6 +1,6 @@
 import type { ClusterHandle, TaskNumbers } from '../core/backend.ts';
 import type { Disposable } from '../core/emitter.ts';
-import { UserError } from '../core/errors.ts';
+import { executorSettings, UserError } from '../core/errors.ts';
 import type { FlowApiId } from '../core/flow.ts';
 import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
@@ -62,7 +62,7 @@ export function checkWorkers({ missing = [] }: Pick<ClusterHandle, 'missing'>, a
   if (api === 'dask' || !missing.includes('prefect')) return;
   throw new UserError('package-missing', 'The workers of this cluster have no prefect', {
     hint: 'Add it to their image, in the version that the flow runs with, or build an image from your environment.',
-    action: { kind: 'open-settings', key: 'flowClusters.executors' },
+    action: executorSettings,
   });
 }
 

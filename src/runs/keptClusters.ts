@@ -1,4 +1,4 @@
-import type { Backend, ClusterHandle } from '../core/backend.ts';
+import type { Backend, ClusterHandle, Keepsake } from '../core/backend.ts';
 import { freeName } from '../core/cluster.ts';
 import type { Disposable } from '../core/emitter.ts';
 import { toFailure } from '../core/failure.ts';
@@ -14,7 +14,7 @@ export interface KeptClustersOptions {
   readonly memory: Memory;
   readonly secrets: Secrets;
   readonly log: Logger;
-  readonly backend: Backend;
+  backendOf(kind: Keepsake['kind']): Backend;
   /** As {@link ClusterManager.adopt}, with a place to print to. */
   adopt(options: AdoptOptions): Promise<{ id: string; found: Promise<ClusterHandle | undefined> }>;
 }
@@ -23,6 +23,8 @@ export interface KeptClustersOptions {
 interface Known {
   /** Of its keepsake. */
   readonly id: string;
+  /** Absent: from before there was another than Docker. */
+  readonly kind?: Keepsake['kind'];
   readonly name: string;
   readonly executor: string;
   readonly idleSeconds?: number | undefined;
@@ -34,7 +36,7 @@ const secretKey = (id: string): string => `kept/${id}`;
 
 /**
  * Static clusters that outlive their window: remembered from their start to their end, and offered again by each window
- * that opens. Their keys are kept as secrets.
+ * that opens or is gone to. Their keys are kept as secrets.
  */
 export class KeptClusters {
   readonly #options: KeptClustersOptions;
@@ -43,6 +45,8 @@ export class KeptClusters {
   readonly #rows = new Map<string, string>();
   /** One after the other: the memory is one list. */
   #writes: Promise<void> = Promise.resolve();
+  /** One after the other: what the first finds has its row before the next looks. */
+  #restoring: Promise<void> = Promise.resolve();
 
   constructor(options: KeptClustersOptions) {
     this.#options = options;
@@ -59,27 +63,54 @@ export class KeptClusters {
     return this.#writes;
   }
 
-  /** Looks for those that earlier windows and others have started; each that is there gets its row. Never rejects. */
-  async restore(): Promise<void> {
+  /**
+   * Looks for those that earlier windows and others have started; each that is there gets its row, once however often
+   * it is looked for. Never rejects.
+   */
+  restore(): Promise<void> {
+    this.#restoring = this.#restoring.then(() => this.#restoreNew());
+    return this.#restoring;
+  }
+
+  async #restoreNew(): Promise<void> {
+    await this.#writes; // one that has just ended here is still remembered before
     const here = new Set(this.#rows.values());
-    await Promise.all(
-      this.#known()
-        .filter(({ id }) => !here.has(id))
-        .map((known) => this.#restore(known)),
-    );
+    const fresh = this.#known().filter(({ id }) => !here.has(id));
+    await Promise.all(fresh.map((known) => this.#restore(known)));
+  }
+
+  /** Whether a cluster that others may have started can be taken up here, or has been. */
+  isKept(id: string): boolean {
+    return this.isHere(id) || this.#known().some((known) => known.id === id);
+  }
+
+  /** Whether it has a row in this window. */
+  isHere(id: string): boolean {
+    return [...this.#rows.values()].includes(id);
+  }
+
+  /** Takes up one that another window has started since. False if nothing is known of it. Never rejects. */
+  async takeUp(id: string): Promise<boolean> {
+    const known = this.#known().find((one) => one.id === id);
+    // After what is being restored: it may be among that.
+    this.#restoring = this.#restoring.then(async () => {
+      if (known && !this.isHere(id)) await this.#restore(known);
+    });
+    await this.#restoring;
+    return known !== undefined || this.isHere(id);
   }
 
   async #restore(known: Known): Promise<void> {
-    const { store, secrets, log, backend, adopt } = this.#options;
+    const { store, secrets, log, backendOf, adopt } = this.#options;
     try {
       const secret = await secrets.get(secretKey(known.id));
       if (secret === undefined) {
         this.#write((all) => all.filter(({ id }) => id !== known.id));
         return;
       }
-      const { executor, idleSeconds } = known;
+      const { executor, idleSeconds, kind = 'docker' } = known;
       const { id, found } = await adopt({
-        ...{ executor, backend, keepsake: { id: known.id, secret } },
+        ...{ executor, backend: backendOf(kind), keepsake: { kind, id: known.id, secret } },
         name: freeName(known.name, store.snapshot.clusters.values()),
         ...(idleSeconds !== undefined && { idleSeconds }),
       });
@@ -99,7 +130,7 @@ export class KeptClusters {
     if (cluster?.state.kind !== 'running' || cluster.ownership !== 'owned') return;
     const keepsake = manager.handle(row).keepsake?.();
     if (!keepsake) return;
-    const { id, secret } = keepsake;
+    const { kind, id, secret } = keepsake;
     this.#rows.set(row, id);
     const { name, executor, idleSeconds } = cluster;
     this.#queue(async () => {
@@ -109,7 +140,7 @@ export class KeptClusters {
       if (this.#rows.get(row) !== id) return all;
       // The name that it was given first: another window may have to tell it from others.
       if (all.some((one) => one.id === id)) return all;
-      return [...all, { id, name, executor, idleSeconds }];
+      return [...all, { id, kind, name, executor, idleSeconds }];
     });
   }
 

@@ -83,8 +83,8 @@ export class LiveRun {
       const api = flow.api === 'prefect' ? this.#prefectApi(stage) : Promise.resolve(undefined);
       api.catch(() => undefined);
       const handle = await started;
-      if (target.kind === 'alone' || !handle) {
-        this.#goAlone();
+      if (!handle) {
+        await this.#goWithout(api);
         return;
       }
       this.#cluster = handle;
@@ -109,8 +109,15 @@ export class LiveRun {
     }
   }
 
-  #goAlone(): void {
+  /** Without a cluster that we know of. */
+  async #goWithout(api: Promise<string | undefined>): Promise<void> {
     const { target } = this.#request;
+    if (target.kind === 'written') {
+      const url = await api;
+      if (this.#settled) return;
+      this.#note('As written: what its tasks do is told by its output, not here.');
+      this.#channel.control({ op: 'go', as_written: true, ...(url && { prefect_api_url: url }) });
+    }
     if (target.kind !== 'alone') return;
     const { scheduler, num_workers } = target.executor;
     const local_dask = { ...(scheduler && { scheduler }), ...(num_workers !== undefined && { num_workers }) };
@@ -129,13 +136,14 @@ export class LiveRun {
 
   /**
    * Cancels. On a temporary cluster, or without one, everything is killed at once. On one that others may use
-   * nothing pending starts, active tasks finish; a second cancel abandons the runner, never the cluster.
+   * nothing pending starts, active tasks finish; a second cancel abandons the runner, never the cluster. As written, the
+   * first is what Ctrl-C is in a terminal, so that the run closes what it has made elsewhere; a second one kills it.
    */
   async cancel(): Promise<void> {
     const run = this.#run;
     if (!run || isOver(run)) return;
     const { host, target } = this.#request;
-    const own = target.kind !== 'cluster';
+    const own = target.kind === 'executor' || target.kind === 'alone';
     const forced = own || run.state.kind === 'cancelling' || run.state.kind === 'queued';
     const started = startOf(run);
     this.#set({ kind: 'cancelling', forced, ...started });

@@ -6,7 +6,6 @@ import type { FlowApiId } from '../core/flow.ts';
 import { bySeverity, type Finding } from '../core/preflight/finding.ts';
 import { judge } from '../core/preflight/judge.ts';
 import { judgeLoad, loadOf } from '../core/preflight/load.ts';
-import { refused } from '../host/errors.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
 import { versionsOf } from '../host/versions.ts';
 import type { PreflightQuestion } from '../protocol/host.ts';
@@ -20,7 +19,7 @@ const graceMs = 3_000;
 /** What is looked at, and by whom. */
 export interface PreflightRequest {
   readonly host: PythonHost;
-  readonly cluster: Cluster;
+  readonly cluster: Pick<Cluster, 'ownership' | 'info'>;
   readonly handle: Pick<ClusterHandle, 'address' | 'security' | 'versions'>;
   /** Absent: the cluster is looked at for no flow in particular. */
   readonly flow?: { readonly file: string; readonly api: FlowApiId };
@@ -40,8 +39,6 @@ export async function preflight(request: PreflightRequest): Promise<Finding[]> {
     if (!differ) return bySeverity(judgeLoad(loadOf(cluster.info)));
   }
   const { address, security } = handle;
-  await host.whenReady();
-  signal.throwIfAborted();
   const facts = await ask(
     host,
     {
@@ -56,27 +53,11 @@ export async function preflight(request: PreflightRequest): Promise<Finding[]> {
 }
 
 async function ask(host: PythonHost, question: PreflightQuestion, signal: AbortSignal) {
-  const id = randomUUID();
-  const stop = () => {
-    if (host.usable) host.send({ op: 'preflight.stop', id });
-  };
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => undefined);
   const limitMs = preflightSeconds * 1000 + graceMs;
-  const answer = host.next(
-    'preflight',
-    limitMs,
-    (event) => event.id === id,
-    (event) => (event.id === id ? refused(event.message) : undefined),
-  );
-  answer.catch(() => undefined);
   try {
-    host.send({ op: 'preflight', id, ...question });
-    return (await Promise.race([answer, aborted])).facts;
+    const asked = { op: 'preflight', id: randomUUID(), ...question } as const;
+    return (await host.look('preflight', asked, limitMs, signal)).facts;
   } catch (error) {
-    stop();
     if (error instanceof UserError && error.reason === 'timeout') {
       throw new UserError('timeout', `no answer within ${limitMs / 1000} s`, { cause: error });
     }

@@ -1,12 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { ClusterHandle } from '../core/backend.ts';
+import type { FlowDef } from '../core/flow.ts';
 import { isOver, type Run } from '../core/run.ts';
 import { hideSecrets } from '../core/secrets.ts';
 import type { RunChannel, RunChannels } from './channel.ts';
 import { LiveRun, type RunParts } from './liveRun.ts';
 import type { RunOutput } from './output.ts';
 import { checkTarget, type RunRequest } from './request.ts';
+
+/** What stands in the place of an executor's name where the source has its own. */
+function asWritten({ written }: FlowDef): string {
+  return written ? `${written.type}, as written` : 'what its source says';
+}
 
 /** What a run was given; without a cluster, only the executor. */
 interface RunCluster {
@@ -54,6 +60,7 @@ export class RunService {
       state: { kind: 'queued', stage: 'starting' },
       tasks: [],
       notes: request.notes ?? [],
+      ...(request.missing && request.missing.length > 0 && { missing: request.missing }),
     };
     this.#parts.store.dispatch({ type: 'run.added', run });
     void live.drive(cluster.started);
@@ -99,6 +106,7 @@ export class RunService {
     const { store, manager } = this.#parts;
     const { target, flow } = request;
     if (target.kind === 'alone') return { executor: target.executor.name };
+    if (target.kind === 'written') return { executor: asWritten(flow) };
     if (target.kind === 'cluster') {
       try {
         const handle = manager.handle(target.clusterId);

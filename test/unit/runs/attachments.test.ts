@@ -3,6 +3,7 @@ import type { Cluster } from '../../../src/core/cluster.ts';
 import { UserError } from '../../../src/core/errors.ts';
 import { type ExistingExecutor, readExecutors } from '../../../src/core/executor.ts';
 import { ClusterManager, type Watch } from '../../../src/core/manager.ts';
+import type { PodScheduler } from '../../../src/core/podScheduler.ts';
 import type { Security } from '../../../src/core/security.ts';
 import { Store } from '../../../src/core/store.ts';
 import { Attachments, attachedKey, beforeKey } from '../../../src/runs/attachments.ts';
@@ -13,6 +14,11 @@ const prod: ExistingExecutor = { name: 'prod', kind: 'existing', address: 'tls:/
 const security: Security = { ca: 'CA', cert: 'CERT', key: 'KEY' };
 const files = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
 
+const pods: PodScheduler = {
+  ...{ context: 'prod', server: 'https://prod:6443', namespace: 'analytics', maker: 'operator', name: 'etl' },
+  ...{ selector: 'dask.org/cluster-name=etl', port: 8786, dashboardPort: 8787 },
+};
+
 /** What stays when a window is closed. */
 class Kept {
   readonly memory = new Map<string, unknown>();
@@ -20,7 +26,7 @@ class Kept {
 }
 
 /** A window with schedulers that answer when they are told. */
-function aWindow(kept = new Kept(), readable: Security | Error = security) {
+function aWindow(kept = new Kept(), readable: Security | Error = security, noWay?: Error) {
   const store = new Store();
   const watched: { address: string; options: unknown; listener: Parameters<Watch>[1]; disposed: boolean }[] =
     [];
@@ -36,6 +42,7 @@ function aWindow(kept = new Kept(), readable: Security | Error = security) {
   const log = new MemoryLog();
   const manager = new ClusterManager({ store, watch, log });
   const read: string[] = [];
+  const links: string[] = [];
   const attachments = new Attachments({
     ...{ store, manager, log },
     memory: {
@@ -47,6 +54,11 @@ function aWindow(kept = new Kept(), readable: Security | Error = security) {
       get: async (key) => kept.secrets.get(key),
       store: async (key, value) => void kept.secrets.set(key, value),
       delete: async (key) => void kept.secrets.delete(key),
+    },
+    link: async (pods) => {
+      if (noWay) throw noWay;
+      links.push(pods.name);
+      return { port: 4001, dashboardPort: 4002, close: () => links.splice(links.indexOf(pods.name), 1) };
     },
     readCertificates: async ({ ca }) => {
       read.push(ca);
@@ -67,7 +79,7 @@ function aWindow(kept = new Kept(), readable: Security | Error = security) {
     await manager.dispose();
     return kept;
   };
-  return { store, manager, attachments, kept, watched, rows, answer, setExecutors, close, read, log };
+  return { store, manager, attachments, kept, watched, rows, answer, setExecutors, close, read, log, links };
 }
 
 const textOf = ({ state }: Cluster) => ('address' in state ? `${state.kind} ${state.address}` : state.kind);
@@ -82,6 +94,43 @@ describe('clusters that a workspace is attached to', () => {
     assert.deepEqual(rows(), ['10.0.0.5:8786 running tcp://10.0.0.5:8786', 'prod running tls://prod:8786']);
     for (const { ownership } of store.snapshot.clusters.values()) assert.equal(ownership, 'attached');
     assert.deepEqual(attachments.addresses, ['tcp://10.0.0.5:8786', 'tls://prod:8786']);
+  });
+
+  it('may be reached by a port of this machine: remembered by where they are, and closed with their row', async () => {
+    const first = aWindow();
+    let closed = 0;
+    const link = { port: 3001, dashboardPort: 3002, close: () => (closed += 1) };
+    await first.attachments.add({ address: 'tcp://127.0.0.1:3001', forwarded: { pods, link } });
+    first.answer();
+    assert.deepEqual(first.rows(), ['etl running tcp://127.0.0.1:3001']);
+    const [{ state } = { state: undefined }] = first.store.snapshot.clusters.values();
+    assert.equal(state?.kind === 'running' && state.dashboard, 'http://127.0.0.1:3002/status');
+    assert.equal(first.kept.memory.get(beforeKey), undefined, 'such an address is of no use to anybody');
+
+    const next = aWindow(await first.close());
+    assert.equal(closed, 1);
+    await next.attachments.restore();
+    next.answer();
+    assert.deepEqual(next.rows(), ['etl running tcp://127.0.0.1:4001']);
+    assert.deepEqual(next.links, ['etl']);
+    const [row = ''] = next.store.snapshot.clusters.keys();
+    await next.attachments.detach(row);
+    assert.deepEqual(next.links, []);
+    assert.deepEqual(next.kept.memory.get(attachedKey), []);
+  });
+
+  it('are lost if nobody knows the way to them any more', async () => {
+    const first = aWindow();
+    const link = { port: 3001, dashboardPort: 3002, close: () => undefined };
+    await first.attachments.add({ address: 'tcp://127.0.0.1:3001', forwarded: { pods, link } });
+    const next = aWindow(
+      await first.close(),
+      security,
+      new UserError('setting', 'There is no context "prod"'),
+    );
+    await next.attachments.restore();
+    const [{ state } = { state: undefined }] = next.store.snapshot.clusters.values();
+    assert.equal(state?.kind === 'lost' && state.reason, 'There is no context "prod"');
   });
 
   it('come back in the next window, lost ones too, and the one for runs is it again', async () => {

@@ -33,7 +33,7 @@ class Outside {
     const finished = Promise.withResolvers<ClusterExit>();
     return {
       ...{ address: 'tls://127.0.0.1:1', dashboard: null, finished: finished.promise },
-      keepsake: () => ({ id, secret: `key of ${id}` }),
+      keepsake: () => ({ kind: 'docker', id, secret: `key of ${id}` }),
       leave: () => void this.left.push(id),
       close: async () => {
         this.running.delete(id);
@@ -48,7 +48,7 @@ class Outside {
     const manager = new ClusterManager({ store, log, watch: () => ({ dispose: () => undefined }) });
     const backend = this.backend();
     const kept = new KeptClusters({
-      ...{ store, manager, log, backend },
+      ...{ store, manager, log, backendOf: () => backend },
       memory: {
         get: (key) => this.memory.get(key),
         update: async (key, value) => void this.memory.set(key, value),
@@ -71,6 +71,12 @@ class Outside {
   }
 }
 
+async function until(condition: () => boolean): Promise<void> {
+  for (const began = performance.now(); !condition(); await sleep(1)) {
+    assert.ok(performance.now() - began < 1000, `not within a second: ${condition}`);
+  }
+}
+
 describe('static clusters that outlive their window', () => {
   it('stay when it closes, and have their row in the next one', async () => {
     const outside = new Outside();
@@ -90,6 +96,40 @@ describe('static clusters that outlive their window', () => {
     assert.equal(row?.idleSeconds, 600);
     await second.kept.restore();
     assert.equal(second.rows().length, 1);
+  });
+
+  it('have one row in a window that was open before them, however often it looks', async () => {
+    const outside = new Outside();
+    const open = outside.window();
+    await open.kept.restore();
+    const other = outside.window();
+    await other.start().started;
+    await until(() => outside.memory.has(keptKey));
+    await Promise.all([open.kept.restore(), open.kept.restore()]);
+    assert.deepEqual(
+      open.rows().map(({ state }) => state.kind),
+      ['running'],
+    );
+    await open.close();
+    await other.close();
+  });
+
+  it('may be taken up when another window has started them since', async () => {
+    const outside = new Outside();
+    const second = outside.window();
+    const first = outside.window();
+    const taking = [second.kept.isKept('made'), await second.kept.takeUp('made')];
+    assert.deepEqual(taking, [false, false]);
+    await first.start().started;
+    await sleep(1);
+    assert.deepEqual([second.kept.isKept('made'), second.kept.isHere('made')], [true, false]);
+    assert.ok(await second.kept.takeUp('made'));
+    assert.ok(await second.kept.takeUp('made'));
+    assert.ok(second.kept.isHere('made'));
+    assert.deepEqual(
+      second.rows().map(({ state }) => state.kind),
+      ['running'],
+    );
   });
 
   it('are forgotten with their secret when they are stopped', async () => {

@@ -3,7 +3,11 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { mock } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FlowDef } from '../../../src/core/flow.ts';
 import type { Run } from '../../../src/core/run.ts';
+import { runDescription } from '../../../src/core/tree.ts';
+import type { RunChannel } from '../../../src/runs/channel.ts';
+import { type RunRequest, specOf } from '../../../src/runs/request.ts';
 import {
   Bench,
   clusterClosed,
@@ -498,6 +502,63 @@ describe('run', () => {
     });
   });
 
+  /** Runs to its end with no cluster ever there. Gives what the run was first told. */
+  async function completed(bed: Bench, request: Parameters<Bench['start']>[0]) {
+    const opened = mock.method(bed.channels, 'open');
+    const id = await bed.start(request);
+    const channel = await opened.mock.calls[0]?.result;
+    assert.ok(channel);
+    const control = mock.method(channel, 'control');
+    const run = await bed.over(id);
+    assert.equal(run.state.kind, 'completed');
+    assert.equal('clusterId' in run, false);
+    assert.ok(!bed.history.some((step) => step.startsWith('cluster')));
+    return { run, said: control.mock.calls[0]?.arguments };
+  }
+
+  describe('as written', () => {
+    const flow = {
+      ...daskFlow,
+      api: 'prefect',
+      name: 'nightly etl',
+      entry: { how: 'import', path: 'etl' },
+      written: { type: 'DaskTaskRunner', from: 'flow' },
+    } as const;
+    const request = { flow, target: { kind: 'written' } } as const;
+
+    it('goes with the API alone, says so, and starts no cluster', async () => {
+      const bed = await make({ ...completes, echo: true });
+      const { run, said } = await completed(bed, request);
+      assert.equal(run.executor, 'DaskTaskRunner, as written');
+      assert.match(run.notes.join(), /As written/);
+      assert.deepEqual(said, [{ op: 'go', as_written: true, prefect_api_url: 'http://127.0.0.1:4200/api' }]);
+    });
+
+    it('is asked to stop first, and killed by a second cancel', async () => {
+      const bed = await make(goodScenario);
+      const id = await bed.start(request);
+      await bed.until(() => bed.run(id).state.kind === 'running');
+      await bed.runs.cancel(id);
+      const state = bed.run(id).state;
+      assert.ok(state.kind === 'cancelling' && !state.forced);
+      assert.match(runDescription(bed.run(id), Date.now()), /it closes what it has made/);
+      await bed.runs.cancel(id);
+      assert.equal(bed.run(id).state.kind, 'cancelled');
+    });
+
+    it('is the file that runs, where one call in it has the executor', () => {
+      const channel = { port: 1, token: 't' } as RunChannel;
+      const entryOf = (other: Partial<FlowDef>) => {
+        const parts = { ...request, flow: { ...flow, ...other } as FlowDef };
+        return specOf('r1', parts as unknown as RunRequest, channel).entry;
+      };
+      const written = { type: 'DaskTaskRunner', from: 'call' } as const;
+      assert.deepEqual(entryOf({}), { how: 'import', path: 'etl' });
+      assert.deepEqual(entryOf({ written }), { how: 'script', qualname: 'etl' });
+      assert.deepEqual(entryOf({ written, api: 'prefect1' }), { how: 'script', qualname: 'nightly etl' });
+    });
+  });
+
   describe('without a cluster', () => {
     const executor = { name: 'threads', kind: 'localDask', scheduler: 'threads', num_workers: 2 } as const;
     const flow = { ...daskFlow, api: 'prefect1', name: 'etl' } as const;
@@ -505,19 +566,9 @@ describe('run', () => {
 
     it('goes at once, with the options of the executor, and starts none', async () => {
       const bed = await make({ ...completes, echo: true });
-      const opened = mock.method(bed.channels, 'open');
-      const id = await bed.start(request);
-      const channel = await opened.mock.calls[0]?.result;
-      assert.ok(channel);
-      const said = mock.method(channel, 'control');
-      const run = await bed.over(id);
-      assert.equal(run.state.kind, 'completed');
+      const { run, said } = await completed(bed, request);
       assert.equal(run.executor, 'threads');
-      assert.equal('clusterId' in run, false);
-      assert.deepEqual(said.mock.calls[0]?.arguments, [
-        { op: 'go', local_dask: { scheduler: 'threads', num_workers: 2 } },
-      ]);
-      assert.ok(!bed.history.some((step) => step.startsWith('cluster')));
+      assert.deepEqual(said, [{ op: 'go', local_dask: { scheduler: 'threads', num_workers: 2 } }]);
     });
 
     it('is cancelled by force', async () => {
