@@ -1,7 +1,10 @@
-import type { TextDocumentContentChangeEvent } from 'vscode-languageserver';
+import type { Range, TextDocumentContentChangeEvent } from 'vscode-languageserver';
 import { TextDocument } from 'vscode-languageserver-textdocument';
-import type { FlowDef } from '../core/flow.ts';
-import { FlowDocument } from '../flows/document.ts';
+import type { FlowDef, FlowExecutors } from '../core/flow.ts';
+import type { ClusterMaker } from '../core/written.ts';
+import { type Analysis, FlowDocument } from '../flows/document.ts';
+import { findMistakes } from '../flows/mistakes/find.ts';
+import type { Mistake } from '../flows/mistakes/mistake.ts';
 import type { PythonParser } from '../flows/parser.ts';
 
 /** An open document and its flows. Knows the editor's text only: nothing is read from disk. */
@@ -9,6 +12,7 @@ export class PythonDocument {
   readonly uri: string;
   private document: TextDocument;
   private flowDocument: FlowDocument | undefined;
+  private judged: { readonly analysis: Analysis; readonly mistakes: readonly Mistake[] } | undefined;
 
   constructor(uri: string, languageId: string, version: number, content: string) {
     this.uri = uri;
@@ -35,8 +39,35 @@ export class PythonDocument {
 
   /** The document's flows as its text is now. */
   flows(parser: PythonParser): readonly FlowDef[] {
+    return this.read(parser).flows(this.document.getText());
+  }
+
+  /** What these flows run on by themselves. */
+  executors(parser: PythonParser): readonly FlowExecutors[] {
+    return this.read(parser).executors(this.document.getText());
+  }
+
+  /** Functions and classes that settings may name as a `cluster_class`. */
+  clusterMakers(parser: PythonParser): readonly ClusterMaker[] {
+    return this.read(parser).clusterMakers(this.document.getText());
+  }
+
+  mistakes(parser: PythonParser): readonly Mistake[] {
+    const analysis = this.read(parser).analysis(this.document.getText());
+    if (!analysis) return [];
+    // They are asked for at each move of the cursor.
+    if (this.judged?.analysis !== analysis) this.judged = { analysis, mistakes: findMistakes(analysis) };
+    return this.judged.mistakes;
+  }
+
+  /** Of offsets of the text as it is now. */
+  rangeOf({ start, end }: { readonly start: number; readonly end: number }): Range {
+    return { start: this.document.positionAt(start), end: this.document.positionAt(end) };
+  }
+
+  private read(parser: PythonParser): FlowDocument {
     this.flowDocument ??= new FlowDocument(parser, fileNameOf(this.uri));
-    return this.flowDocument.flows(this.document.getText());
+    return this.flowDocument;
   }
 }
 

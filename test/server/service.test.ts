@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import {
+  type CodeAction,
+  CodeActionRequest,
   type CodeLens,
   CodeLensRefreshRequest,
   CodeLensRequest,
   createConnection,
   createProtocolConnection,
+  type Diagnostic,
+  DiagnosticRefreshRequest,
   DidChangeTextDocumentNotification,
   DidCloseTextDocumentNotification,
   DidOpenTextDocumentNotification,
+  DocumentDiagnosticRequest,
   InitializedNotification,
   InitializeRequest,
   LogMessageNotification,
@@ -17,10 +22,19 @@ import {
   StreamMessageWriter,
   type TextDocumentContentChangeEvent,
 } from 'vscode-languageserver/node';
-import type { FlowDef } from '../../src/core/flow.ts';
+import type { FlowDef, FlowExecutors } from '../../src/core/flow.ts';
+import type { ClusterMaker } from '../../src/core/written.ts';
 import type { PythonParser } from '../../src/flows/parser.ts';
 import { Commands } from '../../src/protocol/commands.ts';
-import { FLOW_SEEN, FLOWS_REQUEST, flowKey, LENS_STATE, type LensState } from '../../src/protocol/lsp.ts';
+import {
+  EXECUTORS_REQUEST,
+  FLOW_SEEN,
+  FLOWS_REQUEST,
+  flowKey,
+  LENS_STATE,
+  type LensState,
+  MAKERS_REQUEST,
+} from '../../src/protocol/lsp.ts';
 import { serve } from '../../src/server/service.ts';
 import { testParser } from '../unit/flows/python.ts';
 
@@ -37,6 +51,7 @@ class Editor {
   readonly seen: string[] = [];
   readonly errors: string[] = [];
   refreshes = 0;
+  diagnosticRefreshes = 0;
   readonly connection: ProtocolConnection;
   private version = 1;
 
@@ -51,6 +66,7 @@ class Editor {
       ({ message }) => void this.errors.push(message),
     );
     this.connection.onRequest(CodeLensRefreshRequest.type, () => void this.refreshes++);
+    this.connection.onRequest(DiagnosticRefreshRequest.type, () => void this.diagnosticRefreshes++);
     this.connection.listen();
   }
 
@@ -61,7 +77,12 @@ class Editor {
     await editor.connection.sendRequest(InitializeRequest.type, {
       processId: null,
       rootUri: null,
-      capabilities: { workspace: { codeLens: { refreshSupport: options.refreshSupport ?? true } } },
+      capabilities: {
+        workspace: {
+          codeLens: { refreshSupport: options.refreshSupport ?? true },
+          diagnostics: { refreshSupport: options.refreshSupport ?? true },
+        },
+      },
     });
     await editor.connection.sendNotification(InitializedNotification.type, {});
     return editor;
@@ -84,6 +105,21 @@ class Editor {
     return (await this.connection.sendRequest(CodeLensRequest.type, { textDocument: { uri } })) ?? [];
   }
 
+  async diagnostics(uri: string): Promise<Diagnostic[]> {
+    const report = await this.connection.sendRequest(DocumentDiagnosticRequest.type, {
+      textDocument: { uri },
+    });
+    assert.equal(report.kind, 'full');
+    return report.kind === 'full' ? report.items : [];
+  }
+
+  /** What the light bulb offers on a line. */
+  async actions(uri: string, line: number): Promise<CodeAction[]> {
+    const range = { start: { line, character: 0 }, end: { line, character: 200 } };
+    const params = { textDocument: { uri }, range, context: { diagnostics: [] } };
+    return ((await this.connection.sendRequest(CodeActionRequest.type, params)) ?? []) as CodeAction[];
+  }
+
   async titles(uri: string): Promise<string[]> {
     return (await this.lenses(uri)).map((lens) => `${lens.range.start.line}: ${lens.command?.title}`);
   }
@@ -92,6 +128,97 @@ class Editor {
 function at(line: number, character: number, text: string, length = 0): TextDocumentContentChangeEvent {
   return { range: { start: { line, character }, end: { line, character: character + length } }, text };
 }
+
+const WRONG = `from prefect import flow
+from prefect_dask import DaskTaskRunner
+
+
+@flow(task_runner=DaskTaskRunner(address="tcp://dask:8787"))
+def etl():
+    pass
+`;
+
+describe('language server: what flows say of their clusters', () => {
+  const uri = 'file:///work/etl.py';
+  let editor: Editor;
+  beforeEach(async () => {
+    editor = await Editor.start();
+    await editor.open(uri, WRONG);
+  });
+  afterEach(() => editor.connection.dispose());
+
+  it('shows a mistake at its place, with its entry in the docs, and mends it', async () => {
+    const [diagnostic, ...others] = await editor.diagnostics(uri);
+    assert.deepEqual(others, []);
+    assert.deepEqual(diagnostic?.range, {
+      start: { line: 4, character: 33 },
+      end: { line: 4, character: 58 },
+    });
+    assert.equal(diagnostic?.code, 'dashboard-address');
+    assert.match(diagnostic?.codeDescription?.href ?? '', /\/docs\/diagnostics\.md#dashboard-address$/);
+    const [fix] = await editor.actions(uri, 4);
+    assert.equal(fix?.title, 'Use tcp://dask:8786');
+    assert.deepEqual(fix?.diagnostics, [diagnostic]);
+    assert.deepEqual(
+      fix?.edit?.changes?.[uri]?.map(({ newText }) => newText),
+      ['"tcp://dask:8786"'],
+    );
+    assert.deepEqual(await editor.actions(uri, 1), []);
+  });
+
+  it('offers to run it as written', async () => {
+    const lenses = await editor.lenses(uri);
+    assert.deepEqual(
+      lenses.map(({ command }) => command?.title),
+      ['▶ Run with local', 'Run with…', 'Run as written', 'Configure…'],
+    );
+    assert.equal(lenses[2]?.command?.command, Commands.runFlowAsWritten);
+  });
+
+  it('offers to save the executor that stands there', async () => {
+    const save = (await editor.actions(uri, 4)).find(({ title }) => title === 'Save as Executor…');
+    assert.equal(save?.command?.command, Commands.saveExecutor);
+    const [flow] = await editor.connection.sendRequest<FlowDef[]>(FLOWS_REQUEST, { uri });
+    assert.deepEqual(flow?.written, { type: 'DaskTaskRunner', from: 'flow' });
+    assert.deepEqual(save?.command?.arguments, [{ uri, flow }, 0]);
+    const [found] = await editor.connection.sendRequest<FlowExecutors[]>(EXECUTORS_REQUEST, { uri });
+    assert.deepEqual(found?.executors[0]?.address, { value: 'tcp://dask:8787' });
+  });
+
+  it('offers to save any cluster class, but none that only the running file has', async () => {
+    const offers = async (name: string, lines: string, line: number) => {
+      const own = `file:///work/${name}.py`;
+      await editor.open(own, lines);
+      return (await editor.actions(own, line)).map(({ title }) => title);
+    };
+    const slurm = 'from dask_jobqueue import SLURMCluster\n\ncluster = SLURMCluster(cores=4)\n';
+    assert.deepEqual(await offers('slurm', slurm, 2), ['Save as Executor…']);
+    const runner = (cluster: string) =>
+      `from prefect import flow\nfrom prefect_dask import DaskTaskRunner\n\ndef make():\n    return Mine()\n\n@flow(task_runner=DaskTaskRunner(cluster_class=${cluster}))\ndef etl():\n    pass\n`;
+    assert.deepEqual(await offers('own', runner('make'), 6), ['Save as Executor…']);
+    assert.deepEqual(await offers('unnamed', runner('lambda: make()'), 6), []);
+  });
+
+  it('follows what is typed, and is silent when the user wants that', async () => {
+    await editor.change(uri, at(4, 56, '6', 1));
+    assert.deepEqual(await editor.diagnostics(uri), []);
+    await editor.change(uri, at(4, 56, '7', 1));
+    assert.equal((await editor.diagnostics(uri)).length, 1);
+    const state: LensState = { executor: 'local', enabled: true, diagnostics: false, lastRuns: {} };
+    await editor.connection.sendNotification(LENS_STATE, state);
+    assert.deepEqual(await editor.diagnostics(uri), []);
+    assert.equal(editor.diagnosticRefreshes, 1);
+    assert.deepEqual(
+      (await editor.actions(uri, 4)).map(({ title }) => title),
+      ['Save as Executor…'],
+    );
+  });
+
+  it('says nothing of documents that are not open', async () => {
+    assert.deepEqual(await editor.diagnostics('file:///other.py'), []);
+    assert.deepEqual(await editor.actions('file:///other.py', 0), []);
+  });
+});
 
 describe('language server', () => {
   const uri = 'file:///work/etl.py';
@@ -102,6 +229,22 @@ describe('language server', () => {
     editor = await Editor.start();
     await editor.open(uri, SOURCE);
     assert.deepEqual(await editor.titles(uri), ['3: ▶ Run with local', '3: Run with…']);
+  });
+
+  it('offers what makes clusters as a cluster, beside the flows', async () => {
+    editor = await Editor.start();
+    const makes = 'from distributed import LocalCluster\n\n\ndef make(n):\n    return LocalCluster(n)\n\n\n';
+    await editor.open(uri, makes + SOURCE);
+    assert.deepEqual(await editor.titles(uri), [
+      '10: ▶ Run with local',
+      '10: Run with…',
+      '3: Use as cluster',
+    ]);
+    const [maker] = await editor.connection.sendRequest<ClusterMaker[]>(MAKERS_REQUEST, { uri });
+    assert.deepEqual(maker?.needs, ['n']);
+    const lens = (await editor.lenses(uri)).find(({ command }) => command?.title === 'Use as cluster');
+    assert.equal(lens?.command?.command, Commands.useAsCluster);
+    assert.deepEqual(lens?.command?.arguments, [{ uri, maker }]);
   });
 
   it('gives each lens command the flow and its document', async () => {
@@ -132,6 +275,7 @@ describe('language server', () => {
     const state: LensState = {
       executor: 'laptop',
       enabled: true,
+      diagnostics: true,
       lastRuns: { [key]: { runId: 'r1', label: '✓ completed · 00:31' } },
     };
     await editor.connection.sendNotification(LENS_STATE, state);
