@@ -17,7 +17,7 @@ const lazyBundles = {
   name: 'lazy-bundles',
   setup(build) {
     build.onResolve(
-      { filter: /\/(languageClient|daskConfig|dockerode|certificateMaker)\.ts$/ },
+      { filter: /\/(languageClient|yaml|dockerode|kubernetesClient|certificateMaker)\.ts$/ },
       ({ kind, path, importer }) => {
         if (kind === 'entry-point') return undefined;
         if (kind === 'dynamic-import') return { path: `./${basename(path, '.ts')}.js`, external: true };
@@ -48,7 +48,11 @@ const common = {
   format: 'cjs',
   external: ['vscode'],
   // Its module for `import` asks import.meta for its own address, which a CommonJS bundle has not.
-  alias: { 'web-tree-sitter': join(root, 'node_modules/web-tree-sitter/web-tree-sitter.cjs') },
+  alias: {
+    'web-tree-sitter': join(root, 'node_modules/web-tree-sitter/web-tree-sitter.cjs'),
+    // Its module for `require` requires by a name that a bundler can't see.
+    'jsonc-parser': join(root, 'node_modules/jsonc-parser/lib/esm/main.js'),
+  },
   // A dynamic import becomes a require: all bundles are CommonJS.
   supported: { 'dynamic-import': false },
   logLevel: 'warning',
@@ -60,8 +64,9 @@ const shipped = {
   entryPoints: [
     { in: 'src/extension.ts', out: 'extension' },
     { in: 'src/ui/languageClient.ts', out: 'languageClient' },
-    { in: 'src/dask/daskConfig.ts', out: 'daskConfig' },
+    { in: 'src/core/yaml.ts', out: 'yaml' },
     { in: 'src/backends/docker/dockerode.ts', out: 'dockerode' },
+    { in: 'src/backends/kubernetes/kubernetesClient.ts', out: 'kubernetesClient' },
     { in: 'src/backends/certificateMaker.ts', out: 'certificateMaker' },
     { in: 'src/server/main.ts', out: 'server' },
   ],
@@ -69,6 +74,20 @@ const shipped = {
   minify: production,
   sourcemap: !production,
   plugins: [lazyBundles, withoutSsh],
+};
+
+/** What the panel's page loads. @type {esbuild.BuildOptions} */
+const webview = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'browser',
+  target: 'chrome134',
+  format: 'iife',
+  entryPoints: [{ in: 'src/webview/executorPanel/main.ts', out: 'executorPanel' }],
+  outdir: 'dist',
+  minify: production,
+  sourcemap: !production,
+  logLevel: 'warning',
 };
 
 /** @type {esbuild.BuildOptions} */
@@ -104,7 +123,7 @@ async function reportSizes() {
 if (!flags.has('--watch')) await rm(join(root, 'dist'), { recursive: true, force: true });
 await mkdir(join(root, 'dist'), { recursive: true });
 await copyAssets();
-const builds = flags.has('--test') ? [shipped, editorTests] : [shipped];
+const builds = flags.has('--test') ? [shipped, webview, editorTests] : [shipped, webview];
 if (flags.has('--watch')) {
   for (const options of builds) await (await esbuild.context({ ...options, logLevel: 'info' })).watch();
 } else {

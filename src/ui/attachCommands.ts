@@ -1,14 +1,17 @@
 import { homedir } from 'node:os';
 import { isAbsolute } from 'node:path';
 import * as vscode from 'vscode';
+import { clientCertificates } from '../backends/kubernetes/deployment/clients.ts';
+import type { SchedulerLink } from '../backends/kubernetes/schedulerLink.ts';
 import { executorAt, offersOf, readAddresses } from '../core/attached.ts';
 import type { Cluster } from '../core/cluster.ts';
-import { UserError } from '../core/errors.ts';
+import { executorSettings, UserError } from '../core/errors.ts';
 import { type ExistingExecutor, plural } from '../core/executor.ts';
 import { toFailure } from '../core/failure.ts';
+import { type PodScheduler, podText } from '../core/podScheduler.ts';
 import type { Store } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
-import type { DaskConfig } from '../dask/daskConfig.ts';
+import { type DaskConfig, readDaskConfig } from '../dask/daskConfig.ts';
 import { type FoundScheduler, locateScheduler } from '../dask/locate.ts';
 import { type Attachments, beforeKey, type Given } from '../runs/attachments.ts';
 import { askAddress, type Wanted } from './attachPick.ts';
@@ -24,6 +27,9 @@ export interface AttachCommandsOptions {
   readonly interpreters: Interpreters;
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
+  link(pods: PodScheduler): Promise<SchedulerLink>;
+  /** Takes up a cluster of ours that another window has started; false if its certificates are not here. */
+  takeUp(cluster: string): Promise<boolean>;
 }
 
 interface Connected {
@@ -60,9 +66,13 @@ export class AttachCommands implements vscode.Disposable {
       await this.#attach({ address: found.state.address });
       return;
     }
+    if (found?.ownership === 'discovered' && found.pods) {
+      await this.attachPods(found.pods);
+      return;
+    }
     const executor = this.#executor(node?.context.startsWith('executor') ? node.key : undefined);
     if (executor) {
-      await this.#attach({ address: executor.address, executor: executor.name });
+      await this.attachTo(executor);
       return;
     }
     for (let next = await this.#ask(''); next; next = await this.#ask(next.address)) {
@@ -73,6 +83,12 @@ export class AttachCommands implements vscode.Disposable {
         if (!(await this.#wantsAgain(error))) return;
       }
     }
+  }
+
+  /** Attaches to what an executor means, which need not be in the settings. */
+  async attachTo(executor: ExistingExecutor): Promise<void> {
+    requireTrust();
+    await this.#attachBy(executor.address, executor);
   }
 
   /** Lets go of an attached cluster: the row's, or one that the user picks. It goes on. */
@@ -104,7 +120,10 @@ export class AttachCommands implements vscode.Disposable {
 
   async #attach({ address, executor: name }: Wanted): Promise<void> {
     const { executors } = this.#options.store.snapshot.executors;
-    const executor = this.#executor(name) ?? executorAt(executors, address);
+    await this.#attachBy(address, this.#executor(name) ?? executorAt(executors, address));
+  }
+
+  async #attachBy(address: string, executor: ExistingExecutor | undefined): Promise<void> {
     const title = `Attach to ${address}`;
     const { found, given } = await this.#connect(address, executor, (work) => withLateProgress(title, work));
     const id = await this.#options.attachments.add({ address: found.address, executor, given });
@@ -112,14 +131,54 @@ export class AttachCommands implements vscode.Disposable {
     void this.#offerUse(id);
   }
 
+  /** Through the API server: nothing there changes by it. */
+  async attachPods(pods: PodScheduler): Promise<void> {
+    if (pods.maker === 'flow-clusters') {
+      if (await this.#options.takeUp(pods.name)) return;
+      throw new UserError(
+        'not-permitted',
+        `${pods.name} can't be attached to: only its window has the keys`,
+        {
+          hint: 'Each cluster of this extension has certificates of its own, which do not leave the machine.',
+        },
+      );
+    }
+    const title = `Attach to ${podText(pods)}`;
+    const link = await this.#options.link(pods);
+    try {
+      await withLateProgress(title, async (signal, stage) => {
+        stage(`asking Kubernetes for it`);
+        await link.ready(signal);
+      });
+      const { found, given } = await this.#connectTo(pods, link.port, title);
+      const forwarded = { pods, link };
+      void this.#offerUse(await this.#options.attachments.add({ address: found.address, given, forwarded }));
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+  }
+
+  /** One that was deployed has a Secret for its clients; who may not read it is asked for certificates. */
+  async #connectTo(pods: PodScheduler, port: number, title: string): Promise<Connected> {
+    const attempt: Attempt = (work) => withLateProgress(title, work);
+    if (pods.maker !== 'deployment') return this.#connect(`tcp://127.0.0.1:${port}`, undefined, attempt);
+    const security = await attempt((signal, stage) => {
+      stage('reading its certificates');
+      return clientCertificates(pods, signal);
+    });
+    return this.#connect(`tls://127.0.0.1:${port}`, undefined, attempt, security && { security });
+  }
+
   /** Finds the scheduler; asks for certificates as often as it wants others, unless the settings name them. */
   async #connect(
     address: string,
     executor: ExistingExecutor | undefined,
     attempt: Attempt,
+    known?: Given,
   ): Promise<Connected> {
     let asked = address;
-    let given = await this.#options.attachments.certificates(address, executor);
+    let given = known ?? (await this.#options.attachments.certificates(address, executor));
     for (;;) {
       const found = await attempt((signal, stage) => {
         stage(`asking ${asked}`);
@@ -162,10 +221,8 @@ export class AttachCommands implements vscode.Disposable {
     });
   }
 
-  /** Loaded when first used: few need it. */
   async #daskConfig(): Promise<DaskConfig> {
     const { interpreters, log } = this.#options;
-    const { readDaskConfig } = await import('../dask/daskConfig.ts');
     const found = await interpreters.find(vscode.workspace.workspaceFolders?.[0]).catch((error: unknown) => {
       log.warn(`no interpreter, so its environment is not looked into: ${String(error)}`);
       return '';
@@ -219,7 +276,7 @@ function leadingToSettings(error: unknown): unknown {
   const { reason, message, hint } = error;
   return new UserError(reason, message, {
     ...(hint && { hint }),
-    action: { kind: 'open-settings', key: 'flowClusters.executors' },
+    action: executorSettings,
     cause: error,
   });
 }

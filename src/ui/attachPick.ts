@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
+import { parseAddress } from '../core/address.ts';
 import type { Offer } from '../core/attached.ts';
 import { toFailure } from '../core/failure.ts';
-import { parseAddress } from '../dask/address.ts';
 import { readPage } from '../dask/dashboard.ts';
 
 /** What the user wants to attach to. */

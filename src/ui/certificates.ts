@@ -1,14 +1,45 @@
 import { homedir } from 'node:os';
 import * as vscode from 'vscode';
-import type { SecurityFiles } from '../core/executor.ts';
+import { UserError } from '../core/errors.ts';
+import type { Executor, SecurityFiles } from '../core/executor.ts';
 import type { Security } from '../core/security.ts';
 import type { Given } from '../runs/attachments.ts';
-import { missingPart, readCertificates, sortCertificates } from '../runs/certificates.ts';
+import {
+  type CertificatePlaces,
+  certificatePaths,
+  missingPart,
+  readCertificates,
+  sortCertificates,
+} from '../runs/certificates.ts';
 
 /** Reads the certificates of a setting, from the first folder of the workspace if the paths are relative. */
 export function readWorkspaceCertificates(files: SecurityFiles): Promise<Security> {
+  return readCertificates(files, places());
+}
+
+/** The whole paths of certificates, for code that is run from anywhere; undefined where there are none that can be told. */
+export function filesForCode(files: SecurityFiles, log: vscode.LogOutputChannel): SecurityFiles | undefined {
+  try {
+    return certificatePaths(files, places());
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // The code is of use without them: it says what to fill in.
+    log.warn(error.message);
+    return undefined;
+  }
+}
+
+/** An executor as code can name it: by whole paths, and never with a key that is in the settings as text. */
+export function executorForCode(executor: Executor, log: vscode.LogOutputChannel): Executor {
+  if (executor.kind !== 'existing' || !executor.security) return executor;
+  const { security, ...rest } = executor;
+  const files = filesForCode(security, log);
+  return files ? { ...rest, security: files } : rest;
+}
+
+function places(): CertificatePlaces {
   const folder = vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === 'file');
-  return readCertificates(files, { home: homedir(), folder: folder?.uri.fsPath });
+  return { home: homedir(), folder: folder?.uri.fsPath };
 }
 
 export interface CertificatesQuestion {

@@ -1,19 +1,23 @@
-import { homedir } from 'node:os';
 import * as vscode from 'vscode';
 import { type ClientTarget, clientCode, clientEnvironment, insertionAt } from '../core/clientCode.ts';
 import type { Cluster } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
 import type { ClusterManager } from '../core/manager.ts';
+import type { Security } from '../core/security.ts';
 import type { Store } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
 import type { Attachments } from '../runs/attachments.ts';
-import { certificatePaths } from '../runs/certificates.ts';
+import type { ClientFiles } from '../runs/clientFiles.ts';
+import { filesForCode } from './certificates.ts';
+import { showError } from './messages.ts';
 import { pickCluster } from './picks.ts';
 
 export interface ClientCommandsOptions {
   readonly store: Store;
   readonly manager: ClusterManager;
   readonly attachments: Attachments;
+  /** Where certificates of clusters of ours are written to, for code that is asked for. */
+  readonly files: ClientFiles;
   /** What VS Code adds to the environment of new terminals. */
   readonly terminals: vscode.EnvironmentVariableCollection;
   readonly log: vscode.LogOutputChannel;
@@ -26,13 +30,17 @@ const codeType = 'application/vnd.flow-clusters.client';
 /** Leads the user's own code to a cluster: lines that connect, and a variable for new terminals. */
 export class ClientCommands implements vscode.Disposable {
   readonly #options: ClientCommandsOptions;
+  /** By cluster. */
+  readonly #written = new Map<string, Security>();
   readonly #listening: readonly { dispose(): void }[];
 
   constructor(options: ClientCommandsOptions) {
     this.#options = options;
     this.#listening = [
       options.store.onDidChange((event) => {
-        if (event.type === 'active') this.#tellTerminals(event.clusterId);
+        if (event.type === 'active')
+          this.#tellTerminals(event.clusterId).catch((error: unknown) => void showError(error, options.log));
+        if (event.type === 'cluster.removed') this.#forget(event.id);
       }),
       vscode.languages.registerDocumentDropEditProvider(
         { language: 'python' },
@@ -51,8 +59,9 @@ export class ClientCommands implements vscode.Disposable {
   readonly drag: vscode.TreeDragAndDropController<TreeNode> = {
     dragMimeTypes: [codeType, 'text/plain'],
     dropMimeTypes: [],
-    handleDrag: (nodes, data) => {
-      const code = nodes.flatMap((node) => this.#codeOf(node) ?? []).join('\n');
+    handleDrag: async (nodes, data) => {
+      const parts = await Promise.all(nodes.map((node) => this.#codeOf(node)));
+      const code = parts.filter((part) => part !== undefined).join('\n');
       if (code === '') return;
       data.set(codeType, new vscode.DataTransferItem(code));
       data.set('text/plain', new vscode.DataTransferItem(`${code}\n`));
@@ -63,7 +72,7 @@ export class ClientCommands implements vscode.Disposable {
   async insert(node?: TreeNode): Promise<void> {
     const cluster = await this.#pick(node, 'Connect to which cluster?');
     if (!cluster) return;
-    const code = clientCode(this.#target(cluster));
+    const code = clientCode(await this.#target(cluster));
     const where = (await insertIntoEditor(code)) ?? (await insertIntoNotebook(code));
     if (!where) await vscode.env.clipboard.writeText(code);
     vscode.window.setStatusBarMessage(
@@ -79,8 +88,9 @@ export class ClientCommands implements vscode.Disposable {
     const cluster = await this.#pick(node, 'New terminals should connect to which cluster?');
     if (!cluster) return;
     this.#options.store.dispatch({ type: 'active', clusterId: cluster.id });
-    const { address, files } = this.#target(cluster);
-    const lacks = /^(tls|wss):/.test(address) && !files ? '; Dask has to be told of its certificates' : '';
+    const { address, files } = await this.#target(cluster);
+    const lacks =
+      /^(tls|wss|gateway):/.test(address) && !files ? '; Dask has to be told of its certificates' : '';
     vscode.window.setStatusBarMessage(
       `Client() in new terminals connects to ${cluster.name}${lacks}`,
       shownMs,
@@ -91,40 +101,49 @@ export class ClientCommands implements vscode.Disposable {
     this.#options.store.dispatch({ type: 'active', clusterId: undefined });
   }
 
-  #tellTerminals(clusterId: string | undefined): void {
+  async #tellTerminals(clusterId: string | undefined): Promise<void> {
     const { store, terminals } = this.#options;
     terminals.clear();
     const cluster = clusterId === undefined ? undefined : store.snapshot.clusters.get(clusterId);
     if (!cluster || !hasAddress(cluster)) return;
+    const target = await this.#target(cluster);
+    if (store.snapshot.activeClusterId !== clusterId) return;
     // A window that opens anew has its own clusters.
     terminals.persistent = false;
     terminals.description = `Flow Clusters: Dask’s \`Client()\` connects to ${cluster.name}.`;
-    for (const [name, value] of Object.entries(clientEnvironment(this.#target(cluster)))) {
+    for (const [name, value] of Object.entries(clientEnvironment(target))) {
       terminals.replace(name, value);
     }
   }
 
-  #codeOf({ key, context }: TreeNode): string | undefined {
+  async #codeOf({ key, context }: TreeNode): Promise<string | undefined> {
     const cluster = this.#options.store.snapshot.clusters.get(key);
     const isPlace = context.startsWith('cluster') || context.startsWith('scheduler');
-    return cluster && isPlace && hasAddress(cluster) ? clientCode(this.#target(cluster)) : undefined;
+    return cluster && isPlace && hasAddress(cluster) ? clientCode(await this.#target(cluster)) : undefined;
   }
 
-  #target({ id, state }: Cluster): ClientTarget {
-    const { manager, attachments, log } = this.#options;
-    const address = 'address' in state ? state.address : manager.access(id)?.address;
+  async #target({ id, state, ownership }: Cluster): Promise<ClientTarget> {
+    const { manager, attachments, log, files: ours } = this.#options;
+    const access = manager.access(id);
+    const address = 'address' in state ? state.address : access?.address;
     if (address === undefined) throw new UserError('unreachable', 'The cluster has no address yet');
+    if (ownership === 'owned' && access?.security) {
+      const files = await ours.put(access.security);
+      this.#written.set(id, access.security);
+      return { address, files };
+    }
     const files = attachments.files(id);
     if (!files) return { address };
-    const folder = vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === 'file')?.uri.fsPath;
-    try {
-      return { address, files: certificatePaths(files, { home: homedir(), folder }) };
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      // The code is of use without them: it says what to fill in.
-      log.warn(error.message);
-      return { address };
-    }
+    return { address, files: filesForCode(files, log) };
+  }
+
+  #forget(clusterId: string): void {
+    const security = this.#written.get(clusterId);
+    if (!security) return;
+    this.#written.delete(clusterId);
+    this.#options.files
+      .remove(security)
+      .catch((error: Error) => this.#options.log.warn(`certificates were not removed: ${error.message}`));
   }
 
   #pick(node: TreeNode | undefined, title: string): Promise<Cluster | undefined> {
@@ -136,18 +155,30 @@ function hasAddress({ state }: Cluster): boolean {
   return state.kind === 'running' || state.kind === 'lost';
 }
 
-/** The name of the file; undefined if there is no editor, or one that can't be written to. */
-async function insertIntoEditor(code: string): Promise<string | undefined> {
-  const editor = vscode.window.activeTextEditor;
+/**
+ * Puts lines of code where the cursor of an editor is: the active one unless told.
+ * @returns the name of its file; undefined if there is no editor, or one that can't be written to
+ */
+export async function insertIntoEditor(
+  code: string,
+  editor = vscode.window.activeTextEditor,
+): Promise<string | undefined> {
   // The output panel is an editor too.
   if (!editor || editor.document.uri.scheme === 'output') return undefined;
   const { active } = editor.selection;
-  const { character, text } = insertionAt(editor.document.lineAt(active.line).text, active.character, code);
+  const { character, text } = insertion(editor.document, active, code);
   const at = active.with({ character });
   const done = await editor.edit((edit) => edit.insert(at, text));
   if (!done) return undefined;
   const isCell = editor.document.uri.scheme === 'vscode-notebook-cell';
   return isCell ? 'the cell' : (editor.document.uri.path.split('/').at(-1) ?? 'the editor');
+}
+
+function insertion(document: vscode.TextDocument, { line, character }: vscode.Position, code: string) {
+  let next = line + 1;
+  while (next < document.lineCount && document.lineAt(next).isEmptyOrWhitespace) next += 1;
+  const below = next < document.lineCount ? document.lineAt(next).text : '';
+  return insertionAt(document.lineAt(line).text, character, code, below);
 }
 
 /** What is dropped into the middle of a line goes to a line of its own. */
@@ -158,7 +189,7 @@ async function dropCode(
 ): Promise<vscode.DocumentDropEdit | undefined> {
   const code = await data.get(codeType)?.asString();
   if (!code) return undefined;
-  const { character, text } = insertionAt(document.lineAt(position.line).text, position.character, code);
+  const { character, text } = insertion(document, position, code);
   const drop = new vscode.DocumentDropEdit('', 'Insert Client Code');
   drop.additionalEdit = new vscode.WorkspaceEdit();
   drop.additionalEdit.insert(document.uri, position.with({ character }), text);

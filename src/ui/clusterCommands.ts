@@ -1,5 +1,4 @@
 import * as vscode from 'vscode';
-import type { DockerBackend } from '../backends/docker/dockerBackend.ts';
 import { type Cluster, freeName, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
 import { describeExecutor, makesClusters, type OwnExecutor, warningDetail } from '../core/executor.ts';
@@ -13,7 +12,7 @@ import type { ClusterOutputs } from '../runs/clusterOutputs.ts';
 import type { ClusterLogs } from './clusterLogs.ts';
 import { type FlowCommands, requireTrust } from './flowCommands.ts';
 import { pickCluster } from './picks.ts';
-import { backendOf } from './targets.ts';
+import { type Backends, backendOf } from './targets.ts';
 
 export interface ClusterCommandsOptions {
   readonly store: Store;
@@ -22,7 +21,7 @@ export interface ClusterCommandsOptions {
   readonly flows: FlowCommands;
   readonly pool: HostPool;
   readonly logs: ClusterLogs;
-  readonly docker: DockerBackend;
+  readonly backends: Backends;
 }
 
 /** What can be done to clusters from the tree and the palette. */
@@ -33,25 +32,34 @@ export class ClusterCommands {
     this.#options = options;
   }
 
-  /** Starts a static cluster from an executor: the row's, or one that the user picks. */
-  async start(node?: TreeNode): Promise<void> {
+  /**
+   * Starts a static cluster from an executor: the row's, or one that the user picks. Resolves with its id when it runs,
+   * or with undefined if none was picked.
+   */
+  async start(node?: Pick<TreeNode, 'key' | 'context'>): Promise<string | undefined> {
     requireTrust();
     const executor = await this.#executor(node);
-    if (!executor) return;
-    const { store, outputs, flows, docker } = this.#options;
+    return executor && this.startFrom(executor);
+  }
+
+  /** Starts a static cluster from an executor, which need not be in the settings. Resolves with its id when it runs. */
+  async startFrom(executor: OwnExecutor): Promise<string> {
+    requireTrust();
+    const { store, outputs, flows, backends } = this.#options;
     const host = await flows.host(vscode.window.activeTextEditor?.document.uri);
     await host.hello;
-    const { started } = await outputs.start({
+    const { id, started } = await outputs.start({
       executor,
-      backend: backendOf(executor, { host, docker }),
+      backend: backendOf(executor, host, backends),
       name: freeName(executor.name, store.snapshot.clusters.values()),
       lifetime: 'static',
     });
     await vscode.window.withProgress({ location: { viewId: 'flowClusters.clusters' } }, () => started);
+    return id;
   }
 
   /** Stops a cluster of ours. One that runs are using asks first. */
-  async stop(node?: TreeNode): Promise<void> {
+  async stop(node?: Pick<TreeNode, 'key'>): Promise<void> {
     const isOurs = (one: Cluster) => one.ownership === 'owned' && isLive(one);
     const cluster = await this.#pick(node, 'Stop which cluster?', isOurs);
     if (!cluster) return;
@@ -161,7 +169,7 @@ export class ClusterCommands {
   }
 
   /** One that can be started: what is there already is attached to. */
-  async #executor(node: TreeNode | undefined): Promise<OwnExecutor | undefined> {
+  async #executor(node: Pick<TreeNode, 'key' | 'context'> | undefined): Promise<OwnExecutor | undefined> {
     const all = this.#options.store.snapshot.executors.executors;
     const executors = all.filter(makesClusters);
     if (node?.context.startsWith('executor')) return executors.find(({ name }) => name === node.key);
@@ -179,7 +187,7 @@ export class ClusterCommands {
   }
 
   #pick(
-    node: TreeNode | undefined,
+    node: Pick<TreeNode, 'key'> | undefined,
     title: string,
     fits: (cluster: Cluster) => boolean,
   ): Promise<Cluster | undefined> {

@@ -3,6 +3,9 @@ import { isOver } from '../core/run.ts';
 import type { Store } from '../core/store.ts';
 import type { Lenses } from './lenses.ts';
 
+/** Of typing, after which the flows of a file are looked at anew. */
+const pauseMs = 300;
+
 /** The keys that menus and the palette go by: whether there is something to cancel, to stop, to run, to clear. */
 export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
   const told = new Map<string, boolean>();
@@ -40,6 +43,14 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
       'flowClusters.hasContainers',
       clusters.some(({ members = [] }) => members.some(({ state }) => state === 'running')),
     );
+    tell(
+      'flowClusters.hasPods',
+      clusters.some(({ members = [] }) => members.some(({ kind }) => kind === 'pod')),
+    );
+    tell(
+      'flowClusters.hasKubernetes',
+      store.snapshot.executors.executors.some(({ kind }) => kind === 'kubernetes'),
+    );
     tell('flowClusters.hasActiveCluster', store.snapshot.activeClusterId !== undefined);
     tell('flowClusters.hasTarget', store.snapshot.targetClusterId !== undefined);
   };
@@ -48,11 +59,19 @@ export function followContext(store: Store, lenses: Lenses): vscode.Disposable {
     const flows = python ? await (await lenses.language()).flows(editor.document.uri.toString()) : [];
     if (vscode.window.activeTextEditor === editor) tell('flowClusters.fileHasFlow', flows.length > 0);
   };
+  const followActive = () => void followEditor(vscode.window.activeTextEditor);
+  let timer: NodeJS.Timeout | undefined;
+  const followTyping = ({ document }: vscode.TextDocumentChangeEvent) => {
+    if (document !== vscode.window.activeTextEditor?.document) return;
+    clearTimeout(timer);
+    timer = setTimeout(followActive, pauseMs);
+  };
   followStore();
-  void followEditor(vscode.window.activeTextEditor);
+  followActive();
   return vscode.Disposable.from(
     store.onDidChange(followStore),
-    vscode.window.onDidChangeActiveTextEditor((editor) => void followEditor(editor)),
-    vscode.workspace.onDidSaveTextDocument(() => void followEditor(vscode.window.activeTextEditor)),
+    vscode.window.onDidChangeActiveTextEditor(followActive),
+    vscode.workspace.onDidChangeTextDocument(followTyping),
+    { dispose: () => clearTimeout(timer) },
   );
 }

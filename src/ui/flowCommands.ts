@@ -1,8 +1,8 @@
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import * as vscode from 'vscode';
-import type { DockerBackend } from '../backends/docker/dockerBackend.ts';
 import { UserError } from '../core/errors.ts';
+import type { Executor } from '../core/executor.ts';
 import type { Store } from '../core/store.ts';
 import type { HostPool } from '../host/pool.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
@@ -16,7 +16,7 @@ import { type Choice, defaultChoice, pickFlow, pickTarget } from './picks.ts';
 import type { Preflight } from './preflight.ts';
 import { withLateProgress } from './progress.ts';
 import type { Interpreters } from './python.ts';
-import { targetOf } from './targets.ts';
+import { type Backends, targetOf } from './targets.ts';
 
 export interface FlowCommandsOptions {
   readonly store: Store;
@@ -25,7 +25,7 @@ export interface FlowCommandsOptions {
   readonly lenses: Lenses;
   readonly interpreters: Interpreters;
   readonly attach: AttachCommands;
-  readonly docker: DockerBackend;
+  readonly backends: Backends;
   readonly preflight: Preflight;
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
@@ -60,14 +60,32 @@ export class FlowCommands implements vscode.Disposable {
 
   /** Runs on the default executor, or the cluster chosen for runs. Resolves when the run has started. */
   async run(argument?: Argument): Promise<string | undefined> {
-    const found = await this.#flow(argument);
+    const found = await this.find(argument);
     if (!found) return undefined;
     return this.#start(found, defaultChoice(this.#options.store.snapshot), false);
   }
 
+  /** Runs with the executor, task runner or cluster that the source itself gives it, and none of ours. */
+  async runAsWritten(argument?: Argument): Promise<string | undefined> {
+    const found = await this.find(argument);
+    if (!found) return undefined;
+    if (!found.flow.written) {
+      throw new UserError('setting', `The source of ${found.flow.name} gives it no executor of Dask`, {
+        hint: 'Run it with one of yours.',
+      });
+    }
+    return this.#start(found, { asWritten: true }, false);
+  }
+
+  /** Runs a flow of a file on an executor, which need not be in the settings. */
+  async runOn(executor: Executor, file: vscode.Uri): Promise<string | undefined> {
+    const found = await this.find(file);
+    return found && this.#start(found, { executor }, false);
+  }
+
   /** Asks what to run on; the pencil of a row asks for the parameters as well. */
   async runWith(argument?: Argument): Promise<string | undefined> {
-    const found = await this.#flow(argument);
+    const found = await this.find(argument);
     if (!found) return undefined;
     const picked = await pickTarget(this.#options.store.snapshot, found.flow);
     return picked && this.#start(found, picked.choice, picked.parameters);
@@ -139,12 +157,12 @@ export class FlowCommands implements vscode.Disposable {
       stage(`starting ${known.python}`);
       const host = await suitableHost(known, () => this.host(file), flow.api);
       signal.throwIfAborted();
-      const { attach, docker, preflight } = this.#options;
-      const target = await targetOf(choice, { host, attach, docker, signal, stage });
-      const notes =
+      const { attach, backends, preflight } = this.#options;
+      const target = await targetOf(choice, { host, attach, backends, signal, stage });
+      const found =
         target.kind === 'cluster'
           ? await preflight.beforeRun({ clusterId: target.clusterId, flow, file, host, signal, stage })
-          : [];
+          : {};
       stage('checking the file');
       const started = await this.#options.runs.start({
         uri,
@@ -154,7 +172,7 @@ export class FlowCommands implements vscode.Disposable {
         parameters,
         host,
         target,
-        notes,
+        ...found,
         signal,
       });
       // The click on Cancel may have come with the run's very start.
@@ -166,7 +184,7 @@ export class FlowCommands implements vscode.Disposable {
   }
 
   /** The lens's flow, or the one that the user picks in the given file or in the active editor. */
-  async #flow(argument: Argument): Promise<FlowRef | undefined> {
+  async find(argument: Argument): Promise<FlowRef | undefined> {
     if (argument && 'flow' in argument) return argument;
     const editor = vscode.window.activeTextEditor;
     const document =

@@ -8,12 +8,14 @@ import {
 } from '../backends/docker/buildImage.ts';
 import { findEngine, openEngine } from '../backends/docker/engine.ts';
 import { readSource } from '../backends/docker/environment.ts';
-import { putImage } from '../core/dockerExecutor.ts';
+import { imageChange } from '../core/dockerExecutor.ts';
 import { UserError } from '../core/errors.ts';
 import type { Store } from '../core/store.ts';
+import { changeExecutors, executorPlace } from './executorSettings.ts';
 import { requireTrust } from './flowCommands.ts';
 import { withLateProgress } from './progress.ts';
 import type { Interpreters } from './python.ts';
+import { askExecutorName } from './settings.ts';
 
 export interface ImageCommandsOptions {
   readonly store: Store;
@@ -100,23 +102,10 @@ export class ImageCommands implements vscode.Disposable {
     ];
     const picked = await vscode.window.showQuickPick(items, { title: `Which executor shall use ${tag}?` });
     if (!picked) return;
-    const taken = new Set(all.map(({ name }) => name));
-    const name =
-      picked.name ??
-      (await vscode.window.showInputBox({
-        title: 'Name of the new executor',
-        value: taken.has('docker') ? '' : 'docker',
-        validateInput: (text) =>
-          text.trim() === '' ? 'A name' : taken.has(text.trim()) ? 'There is one of that name' : undefined,
-      }));
+    const name = picked.name ?? (await askExecutorName(all, 'docker'));
     if (name === undefined) return;
-    const settings = vscode.workspace.getConfiguration('flowClusters');
-    // A list in the workspace hides the user's: whichever counts now is the one that is changed.
-    const { workspaceValue, globalValue } = settings.inspect<unknown>('executors') ?? {};
-    const inWorkspace = workspaceValue !== undefined || globalValue === undefined;
-    const target = inWorkspace ? vscode.ConfigurationTarget.Workspace : vscode.ConfigurationTarget.Global;
-    const executors = putImage(inWorkspace ? workspaceValue : globalValue, name.trim(), tag);
-    await settings.update('executors', executors, target);
+    const change = imageChange(executorPlace().list, name, tag);
+    await changeExecutors(change, { before: picked.name, after: name });
   }
 }
 

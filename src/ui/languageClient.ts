@@ -1,13 +1,30 @@
 import { LanguageClient, State, TransportKind } from 'vscode-languageclient/node';
-import type { FlowDef } from '../core/flow.ts';
+import type { FlowDef, FlowExecutors } from '../core/flow.ts';
 import { within } from '../core/limit.ts';
-import { FLOW_SEEN, FLOWS_REQUEST, type FlowsParams, LENS_STATE, type LensState } from '../protocol/lsp.ts';
+import type { ClusterMaker, WrittenExecutor } from '../core/written.ts';
+import {
+  EXECUTORS_REQUEST,
+  FLOW_SEEN,
+  FLOWS_REQUEST,
+  type FlowsParams,
+  LENS_STATE,
+  type LensState,
+  MAKERS_REQUEST,
+  PASTED_REQUEST,
+  type PastedParams,
+} from '../protocol/lsp.ts';
 
 /** The running language server, as the rest of the extension needs it. */
 export interface FlowLanguage {
   setState(state: LensState): void;
   /** The flows of an open document. */
   flows(uri: string): Promise<FlowDef[]>;
+  /** What these flows run on by themselves. */
+  executors(uri: string): Promise<FlowExecutors[]>;
+  /** What makes clusters in an open document. */
+  clusterMakers(uri: string): Promise<ClusterMaker[]>;
+  /** The executor that some lines of Python make; null if none can be read. */
+  pasted(code: string): Promise<WrittenExecutor | null>;
   dispose(): Promise<void>;
 }
 
@@ -48,6 +65,10 @@ export async function startLanguageClient(options: LanguageOptions): Promise<Flo
       send();
     },
     flows: (uri) => client.sendRequest<FlowDef[]>(FLOWS_REQUEST, { uri } satisfies FlowsParams),
+    executors: (uri) => client.sendRequest<FlowExecutors[]>(EXECUTORS_REQUEST, { uri } satisfies FlowsParams),
+    clusterMakers: (uri) => client.sendRequest<ClusterMaker[]>(MAKERS_REQUEST, { uri } satisfies FlowsParams),
+    pasted: (code) =>
+      client.sendRequest<WrittenExecutor | null>(PASTED_REQUEST, { code } satisfies PastedParams),
     dispose: () => client.dispose(),
   };
 }

@@ -26,7 +26,8 @@ export function lensState(snapshot: Snapshot): LensState {
       label: `${marks[run.state.kind]} ${run.state.kind}${time}`,
     };
   }
-  return { executor: targetName(snapshot), enabled: enabled(), lastRuns };
+  const executor = targetName(snapshot);
+  return { executor, enabled: isOn('codeLens'), diagnostics: isOn('diagnostics'), lastRuns };
 }
 
 /** What "Run" runs on: the cluster that the user chose, which may have its executor's name, else the default executor. */
@@ -36,8 +37,8 @@ export function targetName(snapshot: Snapshot): string {
   return `${target.name} (${target.ownership === 'owned' ? 'static' : target.ownership})`;
 }
 
-function enabled(): boolean {
-  return vscode.workspace.getConfiguration('flowClusters').get<boolean>('codeLens', true);
+function isOn(setting: 'codeLens' | 'diagnostics'): boolean {
+  return vscode.workspace.getConfiguration('flowClusters').get<boolean>(setting, true);
 }
 
 export interface LensesOptions {
@@ -73,7 +74,8 @@ export class Lenses implements vscode.Disposable {
         if (event.type === 'executors' || event.type === 'target') this.#send();
       }),
       vscode.workspace.onDidChangeConfiguration((event) => {
-        if (event.affectsConfiguration('flowClusters.codeLens')) this.#send();
+        const settings = ['flowClusters.codeLens', 'flowClusters.diagnostics'];
+        if (settings.some((each) => event.affectsConfiguration(each))) this.#send();
       }),
     );
     for (const document of vscode.workspace.textDocuments) this.#startFor(document);

@@ -60,6 +60,7 @@ export function buttonLabel(action: ErrorAction): string {
     case 'select-interpreter':
       return 'Select Interpreter';
     case 'copy':
+    case 'open-text':
       return action.label;
     case 'open-file':
       return action.line === undefined ? 'Open File' : 'Go to Line';
@@ -71,6 +72,10 @@ export function buttonLabel(action: ErrorAction): string {
       return 'Show Run Output';
     case 'manage-trust':
       return 'Manage Trust';
+    case 'check-kubernetes':
+      return 'Check Kubernetes';
+    case 'undeploy':
+      return `Delete ${action.pods.name}…`;
     default:
       return action satisfies never;
   }
@@ -102,6 +107,17 @@ export async function carryOut(action: ErrorAction): Promise<void> {
       return;
     case 'manage-trust':
       await vscode.commands.executeCommand('workbench.trust.manage');
+      return;
+    case 'open-text': {
+      const { text: content, language } = action;
+      await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content, language }));
+      return;
+    }
+    case 'check-kubernetes':
+      await vscode.commands.executeCommand(Commands.checkKubernetes, { key: action.executor });
+      return;
+    case 'undeploy':
+      await vscode.commands.executeCommand(Commands.undeployCluster, { pods: action.pods });
       return;
     default:
       action satisfies never;

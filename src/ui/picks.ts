@@ -1,14 +1,20 @@
 import * as vscode from 'vscode';
 import type { Cluster } from '../core/cluster.ts';
-import { UserError } from '../core/errors.ts';
+import { adviseCluster } from '../core/clusterAdvice.ts';
+import { executorSettings, UserError } from '../core/errors.ts';
 import { describeExecutor, type Executor, makesClusters, warningDetail } from '../core/executor.ts';
 import type { FlowDef } from '../core/flow.ts';
 import { flowAt } from '../core/flowAt.ts';
+import type { KubernetesExecutor } from '../core/kubernetesExecutor.ts';
 import type { Snapshot } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
 
 /** What the user chose to run on, before a host is known. */
-export type Choice = { readonly executor: Executor } | { readonly clusterId: string };
+export type Choice =
+  | { readonly executor: Executor }
+  | { readonly clusterId: string }
+  /** What the flow's source gives it. */
+  | { readonly asWritten: true };
 
 /** What "Run" runs on: the cluster chosen for runs, else the default executor. */
 export function defaultChoice(snapshot: Snapshot): Choice {
@@ -50,7 +56,7 @@ export async function pickTarget(
   const executorItem = (executor: Executor): TargetItem => ({
     label: executor.name,
     description: describeExecutor(executor),
-    ...warningDetail(snapshot.executors, executor.name),
+    ...detailOf(snapshot, executor),
     iconPath: new vscode.ThemeIcon(executor.kind === 'existing' ? 'plug' : 'gear'),
     buttons,
     choice: { executor },
@@ -80,6 +86,13 @@ export async function pickTarget(
       }),
     )
     .concat(existing.map(executorItem));
+  const written = (type: string): TargetItem => ({
+    label: 'as written',
+    description: `by its own ${type}`,
+    iconPath: new vscode.ThemeIcon('run'),
+    buttons,
+    choice: { asWritten: true },
+  });
   const separator = (label: string): TargetItem => ({ label, kind: vscode.QuickPickItemKind.Separator });
   const pick = vscode.window.createQuickPick<TargetItem>();
   pick.title = `Run ${flow.name} with…`;
@@ -88,16 +101,24 @@ export async function pickTarget(
     separator('a temporary cluster for this run'),
     ...temporary,
     ...(staying.length > 0 ? [separator('a cluster that stays'), ...staying] : []),
+    ...(flow.written ? [separator('no cluster of ours'), written(flow.written.type)] : []),
     ...(alone.length > 0 ? [separator('no cluster'), ...alone] : []),
   ];
   const answer = await picked(pick);
   return answer?.item.choice && { choice: answer.item.choice, parameters: answer.byButton };
 }
 
+/** What is to be known of an executor before a run on a temporary cluster of it. */
+function detailOf(snapshot: Snapshot, { name }: Executor): { readonly detail?: string } {
+  const warning = warningDetail(snapshot.executors, name).detail;
+  const detail = [warning, adviseCluster(name, snapshot, Date.now())?.message].filter(Boolean).join(' ');
+  return detail ? { detail } : {};
+}
+
 /** The cluster of a row, or the one that fits, or which of them the user picks. Throws if there is none. */
 export async function pickCluster(
   { clusters }: Snapshot,
-  node: TreeNode | undefined,
+  node: Pick<TreeNode, 'key'> | undefined,
   title: string,
   fits: (cluster: Cluster) => boolean,
 ): Promise<Cluster | undefined> {
@@ -111,6 +132,34 @@ export async function pickCluster(
     cluster,
   }));
   return (await vscode.window.showQuickPick(items, { title }))?.cluster;
+}
+
+/**
+ * The executor of that name, the only one, or the one that the user picks.
+ * @throws UserError `setting` if there is none of kind `kubernetes`
+ */
+export async function pickKubernetesExecutor(
+  snapshot: Snapshot,
+  name: string | undefined,
+  title: string,
+): Promise<KubernetesExecutor | undefined> {
+  const executors = snapshot.executors.executors.filter((one) => one.kind === 'kubernetes');
+  const [only] = executors;
+  if (!only || (name !== undefined && !executors.some((one) => one.name === name))) {
+    const what = name === undefined ? 'No executor' : `The executor "${name}" is not there, or not`;
+    throw new UserError('setting', `${what} of kind "kubernetes"`, {
+      hint: 'Add one to the settings: its image and its namespace are what this is about.',
+      action: executorSettings,
+    });
+  }
+  if (name !== undefined) return executors.find((one) => one.name === name);
+  if (executors.length === 1) return only;
+  const items = executors.map((executor) => ({
+    label: executor.name,
+    description: describeExecutor(executor),
+    executor,
+  }));
+  return (await vscode.window.showQuickPick(items, { title }))?.executor;
 }
 
 /** Shows a pick and resolves with the row that was taken, by itself or by its button; undefined if none was. */

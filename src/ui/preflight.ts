@@ -10,6 +10,7 @@ import type { Store } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
 import { preflight, preflightSeconds } from '../runs/preflight.ts';
+import type { RunRequest } from '../runs/request.ts';
 import { suitableHost } from '../runs/requirements.ts';
 import { showFindings, summaryOf } from './findings.ts';
 import { requireTrust } from './flowCommands.ts';
@@ -49,16 +50,16 @@ export class Preflight {
   }
 
   /**
-   * Looks at the cluster of a run. Asks the user if the run would fail there; resolves with notes for the run, none if
-   * all is well. Rejects with `cancelled` if the user decides not to run. A cluster that cannot be looked at in time is
+   * Looks at the cluster of a run. Asks the user if the run would fail there; resolves with what the run is to keep of
+   * it, nothing if all is well. Rejects with `cancelled` if the user decides not to run. A cluster that cannot be looked at in time is
    * no reason not to run on it: then the note says so.
    */
-  async beforeRun(run: PlannedRun): Promise<readonly string[]> {
+  async beforeRun(run: PlannedRun): Promise<Pick<RunRequest, 'notes' | 'missing'>> {
     for (;;) {
       const { clusterId, flow, file, host, signal } = run;
       const cluster = this.#cluster(clusterId);
       // A run on a cluster that has gone is refused, with its reason, where it starts.
-      if (cluster?.state.kind !== 'running') return [];
+      if (cluster?.state.kind !== 'running') return {};
       run.stage(`checking ${cluster.name} (at most ${preflightSeconds} s)`);
       const options = { flow: { file: file.fsPath, api: flow.api }, brief: true, host, signal };
       const findings = await this.#look(cluster, options).catch((error: unknown) => {
@@ -67,7 +68,7 @@ export class Preflight {
         this.#options.log.warn(`${cluster.name} was not checked: ${message}`);
         return `${cluster.name} was not checked before the run: ${message}`;
       });
-      if (typeof findings === 'string') return [findings];
+      if (typeof findings === 'string') return { notes: [findings] };
       const notes = findings.filter(({ severity }) => severity === 'error' || severity === 'warning');
       const problems = notes.filter(({ severity }) => severity === 'error').map(({ message }) => message);
       const key = JSON.stringify([clusterId, file.fsPath, flow.name, ...problems]);
@@ -79,7 +80,10 @@ export class Preflight {
         if (choice !== runAnyway) throw new UserError('cancelled', 'Not run, for what was found');
         this.#accepted.add(key);
       }
-      return notes.map(({ message }) => message);
+      return {
+        notes: notes.map(({ message }) => message),
+        missing: notes.flatMap(({ missing = [] }) => missing),
+      };
     }
   }
 

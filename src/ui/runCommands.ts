@@ -40,13 +40,17 @@ export class RunCommands implements vscode.Disposable {
     const run = await this.#pick(node);
     if (!run || isOver(run)) return;
     if (run.state.kind === 'cancelling') {
-      const abandon = 'Abandon Run';
-      const chosen = await vscode.window.showWarningMessage(
-        `${run.flow.name} is being cancelled: active tasks finish first. Abandon the run? The cluster stays.`,
-        { modal: true },
-        abandon,
-      );
-      if (chosen !== abandon) return;
+      const [text, sure] =
+        run.clusterId === undefined
+          ? [
+              `${run.flow.name} is being cancelled, as by Ctrl-C: it closes what it has made. Kill it? What it has made elsewhere may stay.`,
+              'Kill Run',
+            ]
+          : [
+              `${run.flow.name} is being cancelled: active tasks finish first. Abandon the run? The cluster stays.`,
+              'Abandon Run',
+            ];
+      if ((await vscode.window.showWarningMessage(text, { modal: true }, sure)) !== sure) return;
     }
     await this.#runs.cancel(run.id);
   }

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { type Cluster, isLive } from '../core/cluster.ts';
 import { UserError } from '../core/errors.ts';
 import type { ClusterManager } from '../core/manager.ts';
-import { type ClusterMember, type MemberShell, memberLabel } from '../core/members.ts';
+import { type ClusterMember, type MemberShell, memberLabel, memberNoun } from '../core/members.ts';
 import type { Store } from '../core/store.ts';
 import type { TreeNode } from '../core/tree.ts';
 import { requireTrust } from './flowCommands.ts';
@@ -18,7 +18,7 @@ export interface ShellCommandsOptions {
 /** Of a terminal that is not drawn yet. */
 const usualSize = { rows: 24, columns: 80 };
 
-/** Shells in the containers of clusters, each in a terminal of the editor. */
+/** Shells in the containers and pods of clusters, each in a terminal of the editor. */
 export class ShellCommands implements vscode.Disposable {
   readonly #options: ShellCommandsOptions;
   readonly #terminals = new Set<vscode.Terminal>();
@@ -33,10 +33,11 @@ export class ShellCommands implements vscode.Disposable {
   async open(node?: TreeNode): Promise<void> {
     requireTrust();
     const { store, manager, log } = this.#options;
+    const candidates = [...store.snapshot.clusters.values()].filter(isLive).flatMap(running);
     const cluster = await pickCluster(
       store.snapshot,
       node,
-      'Open a shell in a container of which cluster?',
+      `Open a shell in a ${memberNoun(...candidates)} of which cluster?`,
       (one) => isLive(one) && running(one).length > 0,
     );
     const member = cluster && (await pickMember(cluster, node));
@@ -68,12 +69,14 @@ async function pickMember(cluster: Cluster, node: TreeNode | undefined): Promise
   if (node?.member !== undefined) {
     const member = members.find(({ name }) => name === node.member);
     if (member) return member;
-    throw new UserError('unreachable', `The container of ${node.label} does not run now`, {
+    const known = cluster.members?.filter(({ name }) => name === node.member) ?? [];
+    throw new UserError('unreachable', `The ${memberNoun(...known)} of ${node.label} does not run now`, {
       hint: 'Its row says when it does.',
     });
   }
   const items = members.map((member) => ({ label: memberLabel(member), description: member.name, member }));
-  return (await vscode.window.showQuickPick(items, { title: 'Open a shell in which container?' }))?.member;
+  const title = `Open a shell in which ${memberNoun(...members)}?`;
+  return (await vscode.window.showQuickPick(items, { title }))?.member;
 }
 
 /** A terminal that hands everything on to a shell elsewhere, which has its own terminal. */

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { DrawnRows } from '../core/drawnRows.ts';
 import { isOver } from '../core/run.ts';
-import type { Store } from '../core/store.ts';
+import type { Store, StoreEvent } from '../core/store.ts';
 import { clusterNodes, executorNodes, runNodes, type TreeNode } from '../core/tree.ts';
 import { type CommandId, Commands } from '../protocol/commands.ts';
 
@@ -81,6 +81,7 @@ class NodeView implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
 
 const openers: Readonly<Record<NonNullable<TreeNode['opens']>, { command: CommandId; title: string }>> = {
   run: { command: Commands.showRun, title: 'Show Run' },
+  clusterAdvice: { command: Commands.adviseExecutor, title: 'Temporary or Static?' },
   executors: { command: Commands.configureExecutors, title: 'Configure Executors' },
 };
 
@@ -97,6 +98,17 @@ function treeItem(node: TreeNode): vscode.TreeItem {
   item.accessibilityInformation = { label: [node.label, node.description].filter(Boolean).join(', ') };
   return item;
 }
+
+/** Runs and clusters are the record by which executors are advised on. */
+const drawsExecutors: ReadonlySet<StoreEvent['type']> = new Set([
+  'executors',
+  'target',
+  'run.added',
+  'run.state',
+  'run.removed',
+  'cluster.state',
+  'cluster.removed',
+]);
 
 export interface ViewsOptions {
   readonly store: Store;
@@ -122,7 +134,7 @@ export function createViews({
     () => clusterNodes(store.snapshot, Date.now()),
     drag,
   );
-  const executors = new NodeView('flowClusters.executors', () => executorNodes(store.snapshot));
+  const executors = new NodeView('flowClusters.executors', () => executorNodes(store.snapshot, Date.now()));
   const runs = new NodeView('flowClusters.runs', () => runNodes(store.snapshot, Date.now()));
   clusters.followVisibility(onClustersVisible);
   const showBadge = () => {
@@ -142,7 +154,7 @@ export function createViews({
   const listening = store.onDidChange((event) => {
     clusters.refresh();
     if (event.type.startsWith('run.') || event.type === 'cluster.state') runs.refresh();
-    if (event.type === 'executors' || event.type === 'target') executors.refresh();
+    if (drawsExecutors.has(event.type)) executors.refresh();
     if (event.type === 'cluster.added' || event.type === 'cluster.removed' || event.type === 'cluster.state')
       showBadge();
     if (event.type === 'run.added' && !isOver(event.run))

@@ -144,16 +144,39 @@ describe('package.json', () => {
       ...{ worker_options: {}, gpus: 1, pull: 'never', docker_context: 'dev', docker_host: 'unix:///a.sock' },
       idle_timeout: 60,
     };
+    const quantities = { requests: { cpu: '500m' }, limits: { cpu: 1, memory: '2Gi' } };
+    const kubernetes = {
+      ...{ name: 'k', kind: 'kubernetes', image: 'etl', context: 'kind', kubeconfig: '~/.kube/kind' },
+      ...{ namespace: 'flows', n_workers: 1, threads_per_worker: 1, memory_limit: '1GiB', adapt_kwargs: {} },
+      ...{ ...quantities, scheduler: { ...quantities, pod_template: {} }, env: {}, resources: { GPU: 1 } },
+      ...{ image_pull_policy: 'Never', image_pull_secrets: ['login'], service_account: 'flows' },
+      ...{ node_selector: {}, tolerations: [], volumes: [], volume_mounts: [], labels: {}, annotations: {} },
+      ...{ pod_template: 'spec: {}', worker_options: {}, idle_timeout: 60, start_timeout: 60 },
+      operator: true,
+    };
     const security = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
     const existing = { name: 'b', kind: 'existing', address: 'tls://10.0.0.5:8786', security };
     const localDask = { name: 'c', kind: 'localDask', scheduler: 'threads', num_workers: 2 };
-    const all = [local, docker, existing, localDask];
+    const clusterClass = {
+      ...{ name: 's', kind: 'clusterClass', cluster_class: 'dask_jobqueue.SLURMCluster' },
+      ...{ cluster_kwargs: { cores: 4 }, n_workers: 1, adapt_kwargs: {}, start_timeout: 60 },
+    };
+    const all = [local, docker, kubernetes, clusterClass, existing, localDask];
     assert.deepEqual(
       items.oneOf.map(({ properties }) => Object.keys(properties).sort()),
       all.map((executor) => Object.keys(executor).sort()),
     );
     assert.deepEqual(readExecutors(all, 'a').problems, []);
     for (const { required } of items.oneOf) assert.deepEqual(required.slice(0, 2), ['name', 'kind']);
+    // Whoever wrote more than a timer takes would wait no time at all.
+    const timed = items.oneOf.flatMap(({ properties: { start_timeout } }) => start_timeout ?? []);
+    const [maximum = 0, ...others] = (timed as { maximum: number }[]).map((one) => one.maximum);
+    assert.deepEqual(others, [maximum]);
+    for (const one of [kubernetes, clusterClass]) {
+      const read = (start_timeout: number) => readExecutors([{ ...one, start_timeout }], one.name).problems;
+      assert.deepEqual(read(maximum), []);
+      assert.match(read(maximum + 1)[0]?.message ?? '', /start_timeout must be .* to 604800/);
+    }
   });
 
   it('names files, views and events that there are', () => {
@@ -257,6 +280,21 @@ describe('actions of a row', () => {
     assert.equal(actions('flowClusters.clusters', target), used);
   });
 
+  it('of one that was deployed on Kubernetes: it can be deleted, and is as all others else', () => {
+    const pods = {
+      ...{ context: 'kind', server: 'https://a', namespace: 'flows', maker: 'deployment', name: 'etl' },
+      ...{ selector: 'a=b', port: 8786, dashboardPort: 8787 },
+    };
+    for (const [ownership, target] of [['attached'], ['attached', 'c1'], ['discovered']] as const) {
+      const of = (other: object) =>
+        actions(
+          'flowClusters.clusters',
+          clusterRow(clusterStates[1] as ClusterState, { ownership, ...other }, target),
+        );
+      assert.deepEqual(of({ pods }).split(' '), [...of({}).split(' '), 'undeploy'].sort());
+    }
+  });
+
   it('of a discovered cluster: what looks, and what leads the user there', () => {
     const offered = clusterStates.map((state) => {
       return actions('flowClusters.clusters', clusterRow(state, { ownership: 'discovered' }));
@@ -330,6 +368,25 @@ describe('actions of a row', () => {
     ]);
   });
 
+  it('of pods: a description as well, also of one that does not run', () => {
+    const offered = (state: ClusterState, member: Partial<ClusterMember>) => {
+      const members = ['scheduler', '0', '1'].map((who) => aMember(who, { kind: 'pod', ...member }));
+      const cluster: Cluster = { ...aCluster, state, members, info: infoOf(aWorker(0)) };
+      const [row] = clusterNodes({ ...emptySnapshot, clusters: new Map([['c1', cluster]]) }, 0);
+      const rows = (row?.children ?? []).flatMap((child) => [child, ...(child.children ?? [])]);
+      return rows.map((one) => [one.label, actions('flowClusters.clusters', one)]);
+    };
+    const [starting, running] = clusterStates as [ClusterState, ClusterState];
+    assert.deepEqual(offered(running, {}), [
+      ['scheduler', 'copyAddress dashboard describe insertClient logs shell'],
+      ['workers (1)', 'logs'],
+      ['worker 0', 'describe logs retire shell'],
+      ['worker 1', 'describe logs shell'],
+    ]);
+    assert.deepEqual(offered(running, { state: 'exited' }).at(-1), ['worker 1', 'describe logs']);
+    assert.deepEqual(offered(starting, { state: 'created' })[1], ['worker 0', 'describe logs']);
+  });
+
   it('of workers by what they do', () => {
     const offered = (other: object, drains: object[] = []) => {
       const cluster = { ...aCluster, state: clusterStates[1] as ClusterState, drains, ownership: 'attached' };
@@ -367,17 +424,21 @@ describe('actions of a row', () => {
       [
         { name: 'a', kind: 'local' },
         { name: 'prod', kind: 'existing', address: 'tcp://10.0.0.5:8786' },
+        { name: 'pods', kind: 'kubernetes', image: 'etl' },
+        { name: 'slurm', kind: 'clusterClass', cluster_class: 'dask_jobqueue.SLURMCluster' },
         { name: 'bad', kind: 'x' },
       ],
       '',
     );
-    const rows = executorNodes({ ...emptySnapshot, executors: read });
+    const rows = executorNodes({ ...emptySnapshot, executors: read }, 0);
     assert.deepEqual(
       rows.map((row) => [row.label, actions('flowClusters.executors', row)]),
       [
-        ['a', 'configure start'],
-        ['prod', 'attach configure setDefault'],
-        ['local', 'configure setDefault start'],
+        ['a', 'advise configure copyCode start'],
+        ['prod', 'advise attach configure copyCode setDefault'],
+        ['pods', 'advise check configure deploy export setDefault start'],
+        ['slurm', 'advise configure copyCode describeClass setDefault start'],
+        ['local', 'advise configure copyCode setDefault start'],
         ['bad', 'configure'],
       ],
     );
