@@ -5,12 +5,10 @@
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Security } from '../src/core/security.ts';
-import { SchedulerClient } from '../src/dask/scheduler.ts';
 import { dockerBackend, dockerExecutor, ownLabel, testEngine } from '../test/support/docker.ts';
+import { allConnected, startQuietly, summary } from './starts.ts';
 
 const workers = 4;
 const rounds = 7;
@@ -25,17 +23,6 @@ interface Sample {
   readonly peakMiB: number;
 }
 
-async function allConnected(address: string, security?: Security): Promise<void> {
-  const client = new SchedulerClient(address, { security });
-  const count = () =>
-    client.identity({ timeoutMs: 2_000 }).then(
-      (identity) => identity.workers.length,
-      () => 0,
-    );
-  while ((await count()) < workers) await sleep(10);
-  client.close();
-}
-
 async function peakMiB(ids: readonly string[]): Promise<number> {
   const stats = await Promise.all(
     ids.map(async (id) => (await testEngine().getContainer(id).stats({ stream: false })).memory_stats),
@@ -46,13 +33,9 @@ async function peakMiB(ids: readonly string[]): Promise<number> {
 
 async function ours(): Promise<Sample> {
   const executor = await dockerExecutor('dask-latest', { n_workers: workers });
-  const nothing = () => undefined;
   const began = performance.now();
-  const handle = await dockerBackend().start(executor, {
-    ...{ clusterId: 'c1', lifetime: 'temporary', signal: new AbortController().signal, inherit: {} },
-    ...{ stage: nothing, worker: nothing, scaling: nothing },
-  });
-  await allConnected(handle.address, handle.security);
+  const handle = await startQuietly(dockerBackend(), executor);
+  await allConnected(workers, handle.address, handle.security);
   const connected = performance.now() - began;
   const filters = { label: [ownLabel, 'flow-clusters/role=worker'] };
   const peak = await peakMiB((await testEngine().listContainers({ filters })).map(({ Id }) => Id));
@@ -84,7 +67,7 @@ async function plain(): Promise<Sample> {
   );
   await scheduler;
   const port = (await docker('port', `${name}-scheduler`, '8786')).split('\n')[0]?.split(':').at(-1);
-  await allConnected(`tcp://127.0.0.1:${port}`);
+  await allConnected(workers, `tcp://127.0.0.1:${port}`);
   const connected = performance.now() - began;
   const ids = await Promise.all(started);
   const peak = await peakMiB(ids);
@@ -92,13 +75,6 @@ async function plain(): Promise<Sample> {
   await docker('rm', '-f', `${name}-scheduler`, ...ids);
   await docker('network', 'rm', name);
   return { connected: connected / 1000, tornDown: (performance.now() - ending) / 1000, peakMiB: peak };
-}
-
-function summary(samples: readonly Sample[], key: keyof Sample) {
-  const sorted = samples.map((sample) => sample[key]).toSorted((a, b) => a - b);
-  const at = (share: number) =>
-    Number((sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN).toFixed(2));
-  return { median: at(0.5), min: at(0), max: at(1), n: sorted.length };
 }
 
 async function main(): Promise<void> {
@@ -110,8 +86,8 @@ async function main(): Promise<void> {
     samples.plain.push(await plain());
   }
   const of = (key: keyof Sample) => ({
-    ours: summary(samples.ours, key),
-    plain: summary(samples.plain, key),
+    ours: summary(samples.ours.map((one) => one[key])),
+    plain: summary(samples.plain.map((one) => one[key])),
   });
   const [connected, tornDown, peakMiBs] = [of('connected'), of('tornDown'), of('peakMiB')];
   const ratio = Number((connected.ours.median / connected.plain.median).toFixed(2));

@@ -44,17 +44,20 @@ try {
   const cell = ({ median, p95 }: Spread) => `${median} / ${p95}`;
   console.log('ms: median / 95th percentile');
   console.table(
-    rows.map(({ file, lines, flows, warmUpMs, firstMs, coldMs, editMs, layoutMs, wholeParseMs }) => ({
-      file,
-      lines,
-      flows,
-      'warm-up': warmUpMs,
-      first: firstMs,
-      cold: cell(coldMs),
-      edit: cell(editMs),
-      layout: cell(layoutMs),
-      'whole parse': cell(wholeParseMs),
-    })),
+    rows.map(
+      ({ file, lines, flows, warmUpMs, firstMs, coldMs, editMs, mistakesMs, layoutMs, wholeParseMs }) => ({
+        file,
+        lines,
+        flows,
+        'warm-up': warmUpMs,
+        first: firstMs,
+        cold: cell(coldMs),
+        edit: cell(editMs),
+        mistakes: cell(mistakesMs),
+        layout: cell(layoutMs),
+        'whole parse': cell(wholeParseMs),
+      }),
+    ),
   );
 } finally {
   rmSync(directory, { recursive: true });

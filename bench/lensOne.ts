@@ -1,6 +1,7 @@
 // One file of the lens bench, in a process of its own: argument is its name, result goes to stdout as JSON.
 import { FlowDocument } from '../src/flows/document.ts';
 import { layOut } from '../src/flows/layout.ts';
+import { findMistakes } from '../src/flows/mistakes/find.ts';
 import { createParser, type PythonParser, wasmFilesIn } from '../src/flows/parser.ts';
 import { warmUp } from '../src/flows/warmUp.ts';
 
@@ -19,6 +20,8 @@ export interface LensRow {
   readonly warmUpMs: number;
   readonly coldMs: Spread;
   readonly editMs: Spread;
+  /** The mistakes of a document that has been read: what the editor asks for when typing pauses. */
+  readonly mistakesMs: Spread;
   /** Of `coldMs`, finding the statements. */
   readonly layoutMs: Spread;
   /** For comparison: tree-sitter's parse of the whole text, without looking at the tree. */
@@ -84,6 +87,12 @@ const FILES: Readonly<Record<string, string>> = {
     script,
     'if __name__ == "__main__":\n    stage_1(dd.read_csv("x.csv"))\n',
   ),
+  'flows with task runners of their own': file(
+    `${IMPORTS}from prefect_dask import DaskTaskRunner\n\nSIZE = {"n_workers": 4}\n\n`,
+    (at) =>
+      task(at) +
+      flow(at).replace('retries=1', 'retries=1, task_runner=DaskTaskRunner(cluster_kwargs={**SIZE})'),
+  ),
   'neither Prefect nor Dask': file('import logging\n', script),
   'one class of 10,000 lines': file(`${IMPORTS}class Pipeline:\n`, (at) =>
     `${task(at)}${at % 20 === 0 ? `@staticmethod\n${flow(at)}` : ''}`.replace(/^(?=.)/gm, '    '),
@@ -129,6 +138,15 @@ function editTimes(parser: PythonParser, text: string): number[] {
   return times;
 }
 
+function mistakesTime(parser: PythonParser, text: string): number {
+  const document = new FlowDocument(parser, 'bench.py');
+  document.flows(text);
+  return timed(() => {
+    const analysis = document.analysis(text);
+    if (analysis) findMistakes(analysis);
+  });
+}
+
 async function main(name: string, wasmDirectory: string): Promise<void> {
   const text = FILES[name];
   if (text === undefined) {
@@ -150,6 +168,7 @@ async function main(name: string, wasmDirectory: string): Promise<void> {
     firstMs: Number(first.toFixed(2)),
     coldMs: spread(Array.from({ length: ROUNDS }, () => timed(open))),
     editMs: spread(editTimes(parser, text)),
+    mistakesMs: spread(Array.from({ length: ROUNDS }, () => mistakesTime(parser, text))),
     layoutMs: spread(Array.from({ length: ROUNDS }, () => timed(() => layOut(text)))),
     wholeParseMs: spread(Array.from({ length: 9 }, () => timed(() => parser.read(text, () => undefined)))),
   };

@@ -175,7 +175,60 @@ async function docker() {
   return `${machine.cores} cores, load ${machine.load}, ${connected.ours.n} rounds.\n\n${table(head, lines)}`;
 }
 
-const tables = { runs, existing, docker, identity, attach, manyWorkers, preflight, lens, activation };
+async function kubernetes() {
+  const { machine, workers, connected, tornDown } = await result('kubernetes');
+  const share = (who, peer, aim) => {
+    const ratio = Number((connected[who].median / connected[peer].median).toFixed(2));
+    return `${ratio} (${verdict(ratio <= aim)}, aim ${aim})`;
+  };
+  const line = (name, who, ...shares) =>
+    row(name, seconds(connected[who]), seconds(tornDown[who]), ...shares);
+  const lines = [
+    line('ours, TLS', 'ours', share('ours', 'kubectl', 0.85), '', share('ours', 'kubeCluster', 0.16)),
+    line(
+      'ours by the operator, TLS',
+      'operator',
+      '',
+      share('operator', 'patched', 1),
+      share('operator', 'kubeCluster', 0.2),
+    ),
+    line('`kubectl apply`', 'kubectl', '', '', ''),
+    line('`KubeCluster`, patched', 'patched', '', '', ''),
+    line('`KubeCluster`', 'kubeCluster', '', '', ''),
+  ];
+  const head = [
+    ...['', `${workers} workers connected, s`, 'no pod left, s'],
+    ...['of `kubectl`', 'of `KubeCluster`, patched', 'of `KubeCluster`'],
+  ];
+  return `${machine.cores} cores, load ${machine.load}, ${connected.ours.n} rounds.\n\n${table(head, lines)}`;
+}
+
+async function forwards() {
+  const { machine, megabytes, units, ...measures } = await result('forwards');
+  const names = { down: 'down', up: 'up', question: 'a question' };
+  const lines = Object.entries(names).map(([key, name]) =>
+    row(
+      `${name}, ${units[key]}`,
+      ...['forward', 'sessions', 'kubectl'].map((way) => seconds(measures[key][way])),
+    ),
+  );
+  const head = [`${megabytes} MiB, one connection`, 'forward', 'session', '`kubectl port-forward`'];
+  return `${machine.cores} cores, load ${machine.load}, ${measures.down.forward.n} rounds.\n\n${table(head, lines)}`;
+}
+
+const tables = {
+  runs,
+  existing,
+  docker,
+  kubernetes,
+  forwards,
+  identity,
+  attach,
+  manyWorkers,
+  preflight,
+  lens,
+  activation,
+};
 const wanted = process.argv.slice(2);
 let text = await readFile(here('README.md'), 'utf8');
 for (const [name, make] of Object.entries(tables)) {
