@@ -1,10 +1,10 @@
 """Runs a plain script on a scheduler without a host: for a Dask that is too old for a cluster of its own here.
 
-`bare_runner.py <file> <order as JSON>`, by the interpreter in question. Prints what the runner says, a JSON line each;
-stops it when the file that STOP names is there.
+`bare_runner.py <file> <order as JSON>`, by the interpreter in question. Writes what the runner says to stderr, a JSON
+line each; stops it when the file that STOP names is there.
 """
 
-# ruff: noqa: T201 - stdout is how it answers
+# ruff: noqa: T201 - stderr is how it answers
 
 import json
 import os
@@ -24,9 +24,11 @@ class Channel:
     def __init__(self):
         self.stopping = threading.Event()
         self._on_stop = None
+        self._speaking = threading.Lock()  # two threads speak, and print writes the end of a line apart from its text
 
     def send(self, event, **fields):
-        print(json.dumps(dict(event=event, **fields)), file=sys.stderr, flush=True)
+        with self._speaking:
+            print(json.dumps(dict(event=event, **fields)), file=sys.stderr, flush=True)
 
     def stage(self, name):
         self.send("stage", stage=name)
