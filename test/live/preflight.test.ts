@@ -188,6 +188,7 @@ describe('preflight of clusters that are there', function () {
     const [error] = await look(host, uses);
     assert.equal(error?.severity, 'error');
     assert.equal(error?.message, 'tables is missing on the scheduler and 1 of 2 workers (w1)');
+    assert.deepEqual(error?.missing, ['tables']);
     const path = join(folder, 'ws', 'flow.py');
     assert.deepEqual(error?.actions, [
       { kind: 'open-file', path, line: 1 },

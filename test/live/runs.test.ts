@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FlowApiId, FlowDef } from '../../src/core/flow.ts';
-import type { Run } from '../../src/core/run.ts';
+import type { FlowApiId, FlowDef, Written } from '../../src/core/flow.ts';
+import { isOver, type Run } from '../../src/core/run.ts';
 import type { Bench } from '../support/host.ts';
 import {
   type EnvironmentName,
@@ -15,6 +15,7 @@ import {
   removeFolder,
 } from '../support/hostLive.ts';
 import { Family } from '../support/processes.ts';
+import { tasksRun } from '../support/stories.ts';
 
 /** Two workers of one thread: enough to see several tasks at once. */
 const small = { name: 'local', kind: 'local', n_workers: 2, threads_per_worker: 1 } as const;
@@ -30,6 +31,12 @@ function sample(api: FlowApiId, file: string, path?: string): Sample {
   return { file: join(flowsDirectory, file), flow: { api, name, entry, line: 0, parameters: [] } };
 }
 
+/** Its tasks take as long as they are told, on a cluster that its source makes. */
+function writtenSample(api: FlowApiId, file: string, type: Written['type'], path?: string): Sample {
+  const of = sample(api, file, path);
+  return { ...of, flow: { ...of.flow, written: { type, from: 'flow' } } };
+}
+
 /** The same story for each API: what completes, what fails and where, what takes its time. */
 const stories: {
   environment: EnvironmentName;
@@ -40,6 +47,8 @@ const stories: {
   message: RegExp;
   line: number;
   slow: Sample;
+  /** Has a cluster of its own. */
+  written: Sample;
 }[] = [
   {
     environment: 'prefect3',
@@ -50,6 +59,7 @@ const stories: {
     message: /^boom\S*: ValueError: bad row \d$/,
     line: 11,
     slow: sample('prefect', 'slow.py', 'slowflow'),
+    written: writtenSample('prefect', 'written.py', 'DaskTaskRunner', 'written'),
   },
   {
     environment: 'prefect2',
@@ -60,6 +70,7 @@ const stories: {
     message: /^boom\S*: ValueError: bad row \d$/,
     line: 11,
     slow: sample('prefect', 'slow.py', 'slowflow'),
+    written: writtenSample('prefect', 'written.py', 'DaskTaskRunner', 'written'),
   },
   {
     environment: 'prefect1',
@@ -71,6 +82,7 @@ const stories: {
     message: /^boom\S*: ValueError: bad row \d$/,
     line: 11,
     slow: sample('prefect1', 'slow1.py', 'flow'),
+    written: writtenSample('prefect1', 'written1.py', 'DaskExecutor', 'flow'),
   },
   {
     environment: 'dask-latest',
@@ -81,6 +93,7 @@ const stories: {
     message: /ValueError: bad row 3$/,
     line: 5,
     slow: sample('dask', 'slowplain.py'),
+    written: writtenSample('dask', 'writtenplain.py', 'Client'),
   },
   {
     environment: 'dask-2023',
@@ -91,10 +104,11 @@ const stories: {
     message: /ValueError: bad row 3$/,
     line: 5,
     slow: sample('dask', 'slowplain.py'),
+    written: writtenSample('dask', 'writtenplain.py', 'Client'),
   },
 ];
 
-const anyRunning = (run: Run) => run.tasks.some(({ counts }) => (counts.running ?? 0) > 0);
+const isForced = ({ state }: Run) => state.kind === 'cancelling' && state.forced;
 
 /** A host on one environment for the tests of a `describe`, in a folder of its own. */
 function useBench(environment: EnvironmentName) {
@@ -172,13 +186,59 @@ for (const story of stories) {
       await sleep(200);
       const groups = new Set(family.members().map(({ pgid }) => pgid));
       const id = await used.start(story.slow);
-      await bench.until(() => anyRunning(bench.run(id)), 40_000);
+      await bench.until(() => tasksRun(bench.run(id)), 40_000);
       const began = performance.now();
       await bench.runs.cancel(id);
       assert.equal(bench.run(id).state.kind, 'cancelled');
       const left = () => family.members().filter(({ pgid }) => !groups.has(pgid));
       while (left().length > 0 && performance.now() - began < 1_000) await sleep(10);
       assert.deepEqual(left(), []);
+    });
+
+    const asWritten = { target: { kind: 'written' } } as const;
+
+    it('as written go to the cluster that the source makes, and none of ours is there', async () => {
+      const { bench } = used;
+      await bench.until(() => bench.store.snapshot.clusters.size === 0);
+      const steps = bench.history.length;
+      const run = await bench.over(await used.start(story.written, asWritten), 50_000);
+      const printed = bench.runs.output(run.id)?.text() ?? '';
+      assert.equal(run.state.kind, 'completed', `${JSON.stringify(run.state)} ${printed}`);
+      assert.match(printed, /on worker 0/);
+      assert.match(printed, /closing its cluster/);
+      assert.match(run.executor, /^\w+, as written$/);
+      assert.equal(run.clusterId, undefined);
+      assert.ok(!bench.history.slice(steps).some((step) => step.startsWith('cluster')));
+    });
+
+    it('as written close their cluster when cancelled, and are killed when cancelled again', async () => {
+      const { bench, family } = used;
+      const groups = new Set(family.members().map(({ pgid }) => pgid));
+      const left = () => family.members().filter(({ pgid }) => !groups.has(pgid));
+      for (const again of [false, true]) {
+        await rm(used.marks, { force: true });
+        const dask = story.written.flow.api === 'dask';
+        const id = await used.start(story.written, {
+          ...asWritten,
+          ...(dask ? { env: { SECONDS: '100' } } : { parameters: { seconds: 100 } }),
+        });
+        const begun = () =>
+          readFile(used.marks, 'utf8').then(
+            (text) => text !== '',
+            () => false,
+          );
+        for (const deadline = performance.now() + 40_000; !(await begun()); await sleep(50))
+          assert.ok(performance.now() < deadline, `no task has begun: ${bench.runs.output(id)?.text()}`);
+        await bench.runs.cancel(id);
+        assert.ok(isOver(bench.run(id)) || !isForced(bench.run(id)), 'at first as by Ctrl-C');
+        if (again) await bench.runs.cancel(id);
+        const run = await bench.over(id, 20_000);
+        assert.equal(run.state.kind, 'cancelled', JSON.stringify(run.state));
+        if (!again) assert.match(bench.runs.output(id)?.text() ?? '', /closing its cluster/);
+        const began = performance.now();
+        while (left().length > 0 && performance.now() - began < 5_000) await sleep(10);
+        assert.deepEqual(left(), []);
+      }
     });
   });
 }
@@ -192,7 +252,7 @@ describe('runs on clusters of plain Dask', function () {
     const { bench, marks } = used;
     const clusterId = await bench.startStatic({ n_workers: 2, threads_per_worker: 1 });
     const cancelled = await bench.start({ ...slow, clusterId });
-    await bench.until(() => anyRunning(bench.run(cancelled)), 20_000);
+    await bench.until(() => tasksRun(bench.run(cancelled)), 20_000);
     const other = await bench.start({ ...plain, clusterId });
     await bench.runs.cancel(cancelled);
     assert.equal((await bench.over(cancelled, 20_000)).state.kind, 'cancelled');
@@ -228,6 +288,21 @@ describe('runs on clusters of plain Dask', function () {
     );
     assert.notEqual(runs[0]?.clusterId, runs[1]?.clusterId);
     await bench.until(() => bench.store.snapshot.clusters.size === 0);
+  });
+
+  it('keep of their cluster how long its start took, and how many workers a static one has', async () => {
+    const { bench } = used;
+    const own = await bench.over(await used.start(plain), 40_000);
+    assert.equal(own.clusterUse?.lifetime, 'temporary');
+    const { startupMs = 0 } = own.clusterUse;
+    assert.ok(startupMs > 0 && 'endedMs' in own.state && startupMs < own.state.endedMs - own.createdMs);
+    const clusterId = await bench.startStatic({ n_workers: 2, threads_per_worker: 1 });
+    await bench.until(() => bench.cluster(clusterId)?.info?.workers.length === 2, 10_000);
+    const shared = await bench.over(await bench.start({ ...plain, clusterId }), 20_000);
+    assert.equal(shared.clusterUse?.lifetime, 'static');
+    assert.equal(shared.clusterUse.workers, 2);
+    assert.ok(shared.clusterUse.upSinceMs < shared.createdMs);
+    await bench.manager.stop(clusterId, { force: true });
   });
 
   it('read what is typed, and see a terminal', async () => {

@@ -280,8 +280,8 @@ def test_the_host_forgets_a_look_that_nobody_waits_for(bench):
     # Nobody answers there: the connection stays without a greeting.
     address = "tcp://127.0.0.1:%d" % extension.port
     extension.send(op="preflight", id="gone", address=address)
-    extension.send(op="preflight.stop", id="gone")
+    extension.send(op="look.stop", id="gone")
     assert "without an answer" in extension.wait("error", op="preflight", id="gone")["message"]
-    extension.send(op="preflight.stop", id="gone")
+    extension.send(op="look.stop", id="gone")
     extension.send(op="preflight", id="silent", address=address, seconds=0.3)
     assert extension.wait("preflight", id="silent")["facts"]["problem"] == "it does not answer"

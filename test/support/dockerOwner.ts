@@ -6,7 +6,9 @@ import { dockerBackend, dockerExecutor } from './docker.ts';
 async function main(): Promise<void> {
   const nothing = () => undefined;
   const lifetime = process.argv[2] === 'static' ? 'static' : 'temporary';
-  const handle = await dockerBackend().start(await dockerExecutor('dask-latest', { n_workers: 1 }), {
+  const hold = process.env.FLOW_CLUSTERS_TEST_HOLD;
+  const backend = dockerBackend(hold ? { holdSeconds: Number(hold) } : {});
+  const handle = await backend.start(await dockerExecutor('dask-latest', { n_workers: 1 }), {
     ...{ clusterId: 'c1', lifetime, signal: new AbortController().signal, inherit: {} },
     ...{ stage: nothing, worker: nothing, scaling: nothing },
   });

@@ -13,7 +13,14 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Sample flows that the tests of the Python helpers use as well. */
 export const flowsDirectory = join(root, 'test', 'python', 'flows');
 
-export type EnvironmentName = 'prefect1' | 'prefect2' | 'prefect3' | 'dask-latest' | 'dask-2023';
+export type EnvironmentName =
+  | 'prefect1'
+  | 'prefect2'
+  | 'prefect3'
+  | 'dask-latest'
+  | 'dask-2023'
+  | 'classes'
+  | 'clouds';
 
 /** The interpreter of a test environment, made when it is not there. */
 export async function pythonOf(name: EnvironmentName): Promise<string> {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type OpenOptions, PersonBed } from './person.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -15,6 +16,16 @@ export async function openWindow(options?: OpenOptions): Promise<Workbench> {
   const workbench = await (await bed()).open(options);
   windows.push(workbench);
   return workbench;
+}
+
+/** What of the extension still runs after a time; sooner, when nothing does. */
+export async function leftAfter(limitMs: number): Promise<readonly unknown[]> {
+  const until = Date.now() + limitMs;
+  for (;;) {
+    const left = await (await bed()).processes();
+    if (left.length === 0 || Date.now() > until) return left;
+    await delay(100);
+  }
 }
 
 before(async function () {

@@ -11,6 +11,8 @@ import { type DaskVersion, daskEnv } from './daskEnvs.ts';
 
 export interface BedOptions {
   readonly version: DaskVersion;
+  /** An interpreter in place of that version's own. */
+  readonly python?: string;
   readonly protocol?: 'tcp' | 'tls' | 'ws' | 'wss';
   readonly workers?: number;
   readonly nanny?: boolean;
@@ -48,6 +50,7 @@ const script = fileURLToPath(new URL('scheduler_bed.py', import.meta.url));
 
 export async function startBed({
   version,
+  python: given,
   protocol = 'tcp',
   workers = 2,
   nanny = false,
@@ -58,7 +61,7 @@ export async function startBed({
   memoryLimit,
   env,
 }: BedOptions): Promise<Bed> {
-  const { python } = await daskEnv(version);
+  const python = given ?? (await daskEnv(version)).python;
   const secure = protocol === 'tls' || protocol === 'wss';
   const tls = secure ? (certificates ?? (await makeCertificates())) : undefined;
   // Workers of older versions make their folders where they are started.
