@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import type { ClusterHandle, WorkerNews } from '../../src/core/backend.ts';
+import { clientCode } from '../../src/core/clientCode.ts';
 import type { DockerExecutor } from '../../src/core/dockerExecutor.ts';
 import { UserError } from '../../src/core/errors.ts';
 import type { ScalingNews } from '../../src/core/scaling.ts';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
+import { ClientFiles } from '../../src/runs/clientFiles.ts';
 import {
   dockerBackend,
   dockerExecutor,
@@ -16,6 +23,10 @@ import {
   removeTestOrphans,
   testEngine,
 } from '../support/docker.ts';
+import { pythonOf } from '../support/hostLive.ts';
+import { assertLetsNobodyIn, describePool } from '../support/pools.ts';
+
+const run = promisify(execFile);
 
 describe('a cluster in Docker', function () {
   this.timeout(60_000);
@@ -88,47 +99,72 @@ describe('a cluster in Docker', function () {
     assert.equal(one.versions?.distributed, '2026.8.0');
   });
 
+  describePool({
+    ...{ start, news, steps, until },
+    client: () => client ?? assert.fail('no cluster'),
+    // With a scheduler and a network.
+    has: async (count) => (await leftovers(engine)).length === count + 2,
+  });
+
+  it('is connected to by the lines that Insert Client Code writes', async () => {
+    const { address, security } = await start({ n_workers: 1 });
+    const folder = await mkdtemp(join(tmpdir(), 'client-code-'));
+    try {
+      const files = await new ClientFiles(folder).put(security ?? assert.fail('no certificates'));
+      const code = `${clientCode({ address, files })}\nprint(client.submit(sum, [1, 2]).result())`;
+      const { stdout } = await run(await pythonOf('dask-latest'), ['-c', code]);
+      assert.equal(stdout, '3\n');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('is published on loopback only, and lets nobody in without its certificate', async () => {
     const one = await start({ n_workers: 1 });
     const [container] = await engine.listContainers({
       filters: { label: [ownLabel, 'flow-clusters/role=scheduler'] },
     });
     assert.deepEqual([...new Set((container?.Ports ?? []).flatMap(({ IP }) => IP ?? []))], ['127.0.0.1']);
-    const stranger = new SchedulerClient(one.address, { security: { ca: one.security?.ca ?? '' } });
-    await assert.rejects(stranger.identity({ timeoutMs: 3000 }), UserError);
-    stranger.close();
-    const plain = new SchedulerClient(one.address.replace('tls:', 'tcp:'));
-    await assert.rejects(plain.identity({ timeoutMs: 3000 }), UserError);
-    plain.close();
+    await assertLetsNobodyIn(one);
     const { Config } = await engine.getContainer(container?.Id ?? '').inspect();
     assert.ok(!JSON.stringify(Config).includes('PRIVATE KEY'), 'keys are files, not environment');
   });
 
-  it('scales up, and down without losing workers that were not meant', async () => {
-    const one = await start({ n_workers: 1 });
-    await one.scale?.(3);
-    await until(async () => (await workers()).length === 3);
-    await one.scale?.(2);
-    await until(async () => (await workers()).length === 2);
-    assert.deepEqual(
-      steps.flatMap(({ step }) => step ?? []).map(({ from, to, why }) => [from, to, why]),
-      [
-        [1, 3, 'asked'],
-        [3, 2, 'asked'],
-      ],
-    );
-    await until(async () => (await leftovers(engine)).length === 4);
+  it('gives workers their environment without showing it in a command line, which all on the machine may read', async () => {
+    await start({ n_workers: 1, env: { TOKEN: 'token-4711' } });
+    const label = [ownLabel, 'flow-clusters/role=worker'];
+    const [container] = await engine.listContainers({ filters: { label } });
+    const { Processes } = await engine.getContainer(container?.Id ?? '').top({ ps_args: '-eo pid,args' });
+    assert.ok(!JSON.stringify(Processes).includes('token-4711'));
+    const work = "import os; print(open('/proc/1/environ').read().count('TOKEN=token-4711'))";
+    const said = await run('docker', ['exec', container?.Id ?? '', 'python3', '-c', work]);
+    assert.equal(said.stdout.trim(), '1');
   });
 
-  it('lets a worker go that somebody retires, and says that it was no accident', async () => {
-    await start({ n_workers: 2 });
-    await until(async () => (await workers()).length === 2);
-    const gone = (await workers()).find(({ name }) => name === '1');
-    await client?.retireWorkers([gone?.address ?? '']);
-    await until(() => steps.some(({ step }) => step?.why === 'retired'));
-    assert.deepEqual(steps.at(-1)?.step, { from: 2, to: 1, why: 'retired', worker: '1' });
-    assert.deepEqual(news, []);
-    await until(async () => (await leftovers(engine)).length === 3);
+  it('runs at an engine that is reached by a TCP port of this machine, and ends there', async () => {
+    const { socketPath } = engine.modem as { socketPath?: string };
+    const ends = new Set<Socket>();
+    const port = createServer({ allowHalfOpen: true }, (here) => {
+      const there = connect({ path: socketPath ?? '', allowHalfOpen: true });
+      for (const end of [here, there]) {
+        ends.add(end);
+        end.on('error', () => [here, there].map((one) => one.destroy()));
+      }
+      here.pipe(there).pipe(here);
+    });
+    await once(port.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const { port: number } = port.address() as AddressInfo;
+      await start({ docker_host: `tcp://127.0.0.1:${number}` });
+      await until(async () => (await workers()).length === 2);
+      assert.ok(ends.size > 0, 'it was reached by that port');
+      client?.close();
+      await handle?.close({ force: true });
+      assert.deepEqual(await leftovers(engine), []);
+    } finally {
+      for (const end of ends) end.destroy();
+      port.close();
+    }
   });
 
   it('starts a worker again whose container was killed, and says so', async () => {
@@ -205,18 +241,5 @@ describe('a cluster in Docker', function () {
       });
       assert.deepEqual(await leftovers(engine), [], message.source);
     }
-  });
-
-  it('adapts to its work within limits', async () => {
-    const one = await start({ n_workers: 1, adapt_kwargs: { minimum: 1, maximum: 3 } });
-    assert.ok(one.adapt);
-    await until(() => steps.length > 0);
-    await one.adapt({ minimum: 2, maximum: 3 });
-    await until(async () => (await workers()).length === 2);
-    await one.adapt({ minimum: 1, maximum: 3 });
-    await until(async () => (await workers()).length === 1);
-    const told = steps.flatMap(({ step }) => step ?? []).map(({ why }) => why);
-    assert.deepEqual(told.slice(-2), ['asked', 'idle']);
-    await one.scale?.(1);
   });
 });

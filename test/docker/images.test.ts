@@ -13,9 +13,9 @@ import { pack } from '../../src/backends/docker/dockerode.ts';
 import { readSource } from '../../src/backends/docker/environment.ts';
 import { withRunImage } from '../../src/backends/docker/runImage.ts';
 import type { ClusterHandle } from '../../src/core/backend.ts';
-import { runImage } from '../../src/core/dockerExecutor.ts';
 import { UserError } from '../../src/core/errors.ts';
 import type { FlowDef } from '../../src/core/flow.ts';
+import { runImage } from '../../src/core/imageExecutor.ts';
 import { dockerBackend, dockerExecutor, leftovers, ownLabel, testEngine } from '../support/docker.ts';
 import { liveBench, prefectHome, pythonOf, removeFolder } from '../support/hostLive.ts';
 

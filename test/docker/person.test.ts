@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { dockerExecutor, testEngine } from '../support/docker.ts';
+import { ExecutorPanelPage } from '../support/executorPanel.ts';
 import { PersonBed } from '../support/person.ts';
 
 describe('a person with an executor in Docker', function () {
@@ -30,6 +31,35 @@ describe('a person with an executor in Docker', function () {
       assert.deepEqual(await testEngine().listContainers({ all: true, filters }), []);
     } catch (error) {
       await workbench.screenshot('failed run in Docker');
+      console.log((await bed.logs()).slice(-3000));
+      throw error;
+    } finally {
+      await workbench.close();
+    }
+  });
+
+  it('makes one in the panel, checks it and runs a flow on it', async function () {
+    this.timeout(300_000);
+    const workbench = await bed.open({ file: 'etl.py' });
+    await workbench.widenSidebar(420);
+    try {
+      await workbench.lens('Run with docker').first().waitFor();
+      const { image } = await dockerExecutor('prefect3');
+      const panel = await ExecutorPanelPage.open(workbench);
+      await panel.make('docker', { name: 'boxes', image: 'flow-clusters-test/no:1', n_workers: '1' });
+      await panel.check('The image flow-clusters-test/no:1 is not there yet: the first start pulls it');
+      await panel.fill('image', image);
+      await panel.checked.first().waitFor({ state: 'hidden' });
+      await panel.check(`The image ${image} is there`);
+      await workbench.screenshot('panel in Docker');
+      await panel.button('Run Flow').click();
+      await workbench.row('Clusters', /^boxes for etl.*running · 1 worker/).waitFor({ timeout: 120_000 });
+      await workbench.row('Runs', /^etl.*completed.*boxes/).waitFor({ timeout: 120_000 });
+      await workbench.row('Clusters', /^boxes/).waitFor({ state: 'detached', timeout: 60_000 });
+      const filters = { label: ['flow-clusters/name=boxes'] };
+      assert.deepEqual(await testEngine().listContainers({ all: true, filters }), []);
+    } catch (error) {
+      await workbench.screenshot('failed panel in Docker');
       console.log((await bed.logs()).slice(-3000));
       throw error;
     } finally {

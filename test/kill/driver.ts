@@ -1,6 +1,7 @@
 // Stands for the extension host: starts what its first argument (JSON) says with the product's own parts, tells on stdout
 // what happens, a JSON line each, and hears on stdin `cancel` and `close`. The tests kill it, or what it has started.
 import { createInterface } from 'node:readline';
+import { ClusterClassBackend } from '../../src/backends/clusterClass.ts';
 import { liveBench } from '../support/hostLive.ts';
 import type { DriverOptions } from './support.ts';
 
@@ -18,7 +19,17 @@ async function main(): Promise<void> {
   if (options.what === 'host') return;
   const cluster = { name: 'local', kind: 'local', n_workers: 2, threads_per_worker: 1 } as const;
   const clusterId = options.what === 'static' ? await bench.startStatic(cluster) : undefined;
-  const target = { kind: 'executor', executor: cluster, backend: bench.backend } as const;
+  const { clusterClass } = options;
+  const target =
+    options.what === 'written'
+      ? ({ kind: 'written' } as const)
+      : clusterClass
+        ? ({
+            kind: 'executor',
+            executor: clusterClass,
+            backend: new ClusterClassBackend(bench.host),
+          } as const)
+        : ({ kind: 'executor', executor: cluster, backend: bench.backend } as const);
   const id = await bench.start({
     file: options.file,
     flow: options.flow,

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClusterClassExecutor } from '../../src/core/clusterClassExecutor.ts';
 import { flowsDirectory, prefectHome, pythonOf, removeFolder } from '../support/hostLive.ts';
 import type { ProcessInfo } from '../support/processes.ts';
+import { SlurmBed } from '../support/slurmBed.ts';
 import { type DriverOptions, Scene, type Told } from './support.ts';
 
 const isEvent = (name: string) => (told: Told) => told.event === name;
@@ -46,6 +51,29 @@ describe('SIGKILL', function () {
       env: { MARKS: '/dev/null' },
       what,
     });
+    return scene;
+  }
+
+  /** A script with a cluster of its own, run as it is written; one task of it runs. */
+  async function written(): Promise<Scene> {
+    const folder = await mkdtemp(join(tmpdir(), 'marks-'));
+    const marks = join(folder, 'marks');
+    scene = await Scene.start({
+      python,
+      workspace: flowsDirectory,
+      file: join(flowsDirectory, 'writtenplain.py'),
+      flow: { api: 'dask', name: 'writtenplain', entry: { how: 'script' }, line: 0, parameters: [] },
+      env: { MARKS: marks, SECONDS: '100' },
+      what: 'written',
+    });
+    const begun = () =>
+      readFile(marks, 'utf8').then(
+        (text) => text !== '',
+        () => false,
+      );
+    for (const deadline = performance.now() + 20_000; !(await begun()); await sleep(50))
+      assert.ok(performance.now() < deadline, 'no task has begun');
+    await removeFolder(folder);
     return scene;
   }
 
@@ -129,6 +157,31 @@ describe('SIGKILL', function () {
       await killed.hears(({ type, state }) => type === 'cluster.state' && state.kind === 'stopping');
       killed.kill();
       await killed.nothingLeft();
+    });
+  });
+
+  // Files of workers that are killed Dask removes itself, before the next worker starts there.
+  describe('under a run as written leaves no process', () => {
+    it('of the extension host', async () => {
+      const killed = await written();
+      killed.kill();
+      await killed.family.gone(5_000);
+    });
+
+    it('of the warm host: the run says so', async () => {
+      const bereft = await written();
+      const { pid } = await bereft.hears(isEvent('host'));
+      bereft.kill(pid);
+      assert.equal((await bereft.runEnd()).kind, 'crashed');
+      await bereft.family.gone(5_000, bereft.pid);
+    });
+
+    it('while it is cancelled', async () => {
+      const killed = await written();
+      killed.say('cancel');
+      await killed.hears(({ type, state }) => type === 'run.state' && state.kind === 'cancelling');
+      killed.kill();
+      await killed.family.gone(5_000);
     });
   });
 
@@ -231,6 +284,98 @@ describe('SIGKILL', function () {
       assert.equal((await bereft.runEnd()).failure.message, 'The runner was killed (signal 9)');
       await bereft.hears(({ type }) => type === 'cluster.removed');
       await closesClean(bereft);
+    });
+  });
+
+  /** A cluster that has something elsewhere, in a session of its own: only the class's own `close` ends that. */
+  describe('beside a cluster of a class, which closes itself', () => {
+    async function clusterClass(
+      cluster_kwargs: Record<string, unknown>,
+      { env = { MARKS: '/dev/null' }, ...other }: Partial<DriverOptions & ClusterClassExecutor> = {},
+    ): Promise<Scene> {
+      const { cluster_class = 'my_clusters.JobCluster', n_workers } = other;
+      scene = await Scene.start({
+        python: other.python ?? python,
+        ...{ workspace: flowsDirectory, file: join(flowsDirectory, 'slowplain.py') },
+        flow: { api: 'dask', name: 'slowplain', entry: { how: 'script' }, line: 0, parameters: [] },
+        ...{ env, what: 'class' },
+        clusterClass: { name: 'jobs', kind: 'clusterClass', cluster_class, cluster_kwargs, n_workers },
+      });
+      return scene;
+    }
+    /** It is not killed: closing takes as long as its class needs. */
+    const ownTimeMs = 20_000;
+    const isJob = ({ command }: ProcessInfo) => command === 'sleep 600';
+
+    async function jobIsThere(killed: Scene): Promise<void> {
+      for (const end = Date.now() + 20_000; !killed.family.members().some(isJob); await sleep(20))
+        assert.ok(Date.now() < end, 'no job');
+    }
+
+    it('of the extension host while it starts', async () => {
+      const killed = await clusterClass({ stage: 'starting' });
+      await jobIsThere(killed);
+      killed.kill();
+      await killed.nothingLeft(ownTimeMs);
+    });
+
+    it('of the extension host while tasks run', async () => {
+      const killed = await clusterClass({});
+      await killed.hears(tasksRun);
+      killed.member(isJob);
+      killed.kill();
+      await killed.nothingLeft(ownTimeMs);
+    });
+
+    it('of the extension host while it closes, which takes a while', async () => {
+      const killed = await clusterClass({ close_seconds: 2 });
+      await killed.hears(tasksRun);
+      killed.say('close');
+      await killed.hears(({ type, state }) => type === 'cluster.state' && state.kind === 'stopping');
+      killed.kill();
+      await killed.nothingLeft(ownTimeMs);
+    });
+
+    it('of the warm host', async () => {
+      const bereft = await clusterClass({});
+      const { pid } = await bereft.hears(isEvent('host'));
+      await bereft.hears(tasksRun);
+      bereft.member(isJob);
+      bereft.kill(pid);
+      const state = await bereft.runEnd();
+      assert.equal(state.kind, 'crashed');
+      await bereft.family.gone(ownTimeMs, bereft.pid);
+      bereft.kill();
+      await bereft.nothingLeft(ownTimeMs);
+    });
+
+    it('of the extension host while jobs of Slurm run', async function () {
+      this.timeout(900_000);
+      const classes = await pythonOf('classes');
+      const bed = await SlurmBed.start();
+      try {
+        const job = { cores: 1, memory: '200MB', local_directory: bed.folder, log_directory: bed.folder };
+        const killed = await clusterClass(job, {
+          ...{ python: classes, env: { MARKS: '/dev/null', ...bed.env } },
+          ...{ cluster_class: 'dask_jobqueue.SLURMCluster', n_workers: 2 },
+        });
+        await killed.hears(tasksRun, 40_000);
+        assert.equal((await bed.jobs()).length, 2);
+        killed.kill();
+        await killed.nothingLeft(ownTimeMs);
+        assert.deepEqual(await bed.jobs(), []);
+      } finally {
+        await bed.dispose();
+      }
+    });
+
+    it('of both at once, while it starts', async () => {
+      const killed = await clusterClass({ stage: 'starting' });
+      const { pid } = await killed.hears(isEvent('host'));
+      await jobIsThere(killed);
+      killed.kill(pid);
+      killed.kill();
+      await killed.nothingLeft(ownTimeMs);
     });
   });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { ClusterClassExecutor } from '../../src/core/clusterClassExecutor.ts';
 import type { FlowDef } from '../../src/core/flow.ts';
 import { removeFolder } from '../support/hostLive.ts';
 import { Family, type ProcessInfo } from '../support/processes.ts';
@@ -16,7 +17,9 @@ export interface DriverOptions {
   readonly file: string;
   readonly flow: FlowDef;
   readonly env: Readonly<Record<string, string>>;
-  readonly what: 'host' | 'temporary' | 'static';
+  /** `class`: on a temporary cluster of `clusterClass`. */
+  readonly what: 'host' | 'temporary' | 'static' | 'written' | 'class';
+  readonly clusterClass?: ClusterClassExecutor;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: events of the host and of the store, looked into by the tests.
@@ -103,14 +106,16 @@ export class Scene {
   }
 
   /** Nothing of it may be left: no process, no file. Returns how long that took, in milliseconds. */
-  async nothingLeft(): Promise<number> {
+  async nothingLeft(limitMs = cleanUpMs): Promise<number> {
     const began = performance.now();
-    await this.family.gone(cleanUpMs);
+    await this.family.gone(limitMs);
     for (;;) {
-      const left = (await readdir(this.#folder)).filter((name) => !name.startsWith('tsx-'));
+      // Dask's own folder, of clusters that choose one themselves, stays behind empty.
+      const others = /^tsx-|^dask-scratch-space$/;
+      const left = (await readdir(this.#folder)).filter((name) => !others.test(name));
       const tookMs = performance.now() - began;
       if (left.length === 0) return tookMs;
-      if (tookMs > cleanUpMs) throw new Error(`files left after ${cleanUpMs} ms: ${left.join(', ')}`);
+      if (tookMs > limitMs) throw new Error(`files left after ${limitMs} ms: ${left.join(', ')}`);
       await sleep(20);
     }
   }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { setTimeout as delay } from 'node:timers/promises';
-import { bed, openWindow } from '../support/personSuite.ts';
+import { bed, leftAfter, openWindow } from '../support/personSuite.ts';
 
 describe('a person who changes their mind', function () {
   this.timeout(120_000);
@@ -30,13 +29,3 @@ describe('a person who changes their mind', function () {
     assert.deepEqual(await leftAfter(10_000), []);
   });
 });
-
-/** What still runs after a time; sooner, when nothing does. */
-async function leftAfter(limitMs: number): Promise<readonly unknown[]> {
-  const until = Date.now() + limitMs;
-  for (;;) {
-    const left = await (await bed()).processes();
-    if (left.length === 0 || Date.now() > until) return left;
-    await delay(100);
-  }
-}

@@ -36,6 +36,9 @@ describe('a cluster dragged into code', function () {
 
     await workbench.openFile('book.ipynb');
     const line = page.locator('.notebookOverlay .view-line').first();
+    // Till it is clicked into a cell may be a picture of its text, which takes no drop.
+    await line.click();
+    await page.locator('.notebookOverlay .monaco-editor.focused').waitFor();
     await drag(workbench, row, line);
     await page.locator('.notebookOverlay .view-line').filter({ hasText: 'Client(' }).waitFor();
     await page.keyboard.press('Control+S');

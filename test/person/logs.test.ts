@@ -16,7 +16,12 @@ describe('the log of a cluster', function () {
 
     const scheduler = lines.filter({ hasText: '[scheduler]' }).first();
     await workbench.row('Clusters', /^worker 0.*MiB/).click({ button: 'right' });
-    await page.getByRole('menuitem', { name: 'Show Logs' }).click();
+    const show = page.getByRole('menuitem', { name: 'Show Logs' });
+    await show.hover();
+    // VS Code takes no click for the menu that comes with the one that opens it.
+    await page.waitForTimeout(500);
+    await show.click();
+    await show.waitFor({ state: 'hidden' });
     await scheduler.waitFor({ state: 'detached' });
     await lines.filter({ hasText: /\[worker\s0\].*Registered\sto/ }).waitFor();
 

@@ -38,7 +38,10 @@ describe('a cluster that a flow would fail on', function () {
     await dialog.getByRole('button', { name: 'Copy Command' }).waitFor();
     await workbench.screenshot('preflight finding');
     await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
     await finding.waitFor();
+    // The list has the keys again a moment after the dialog has gone.
+    await page.locator('.quick-input-box input:focus').waitFor();
     await page.keyboard.press('Escape');
     await finding.waitFor({ state: 'hidden' });
 
