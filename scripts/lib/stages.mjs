@@ -1,10 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { root } from './checkout.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { dockerEnvironment, ensureImages, withDocker } from './docker.mjs';
 import { ensureNodeImages, kubernetesEnvironment, withKubernetes } from './kubernetes.mjs';
 import { run } from './processes.mjs';
+import { counts, filesToRunAgain } from './secondChance.mjs';
 import { ensureTestPython } from './testBed.mjs';
 import { ensureVenv, findPython } from './venv.mjs';
 import { ensureVscodeServer } from './vscodeServer.mjs';
@@ -12,6 +13,7 @@ import { ensureVscodeServer } from './vscodeServer.mjs';
 /**
  * @typedef {object} Counts how many tests ended which way
  * @property {number} passed @property {number} failed @property {number} skipped
+ * @property {readonly string[]} [again] titles of those that failed, and passed when they ran once more
  *
  * @typedef {object} Stage
  * @property {string} name
@@ -27,7 +29,7 @@ const MINUTE_MS = 60_000;
 const modernPath = `${join(root, 'node_modules', '.bin')}:${process.env.PATH}`;
 
 /**
- * A stage of mocha's; its reporter leaves the counts in a file.
+ * A stage of mocha's.
  * @param {string} name @param {number} minutes
  * @returns {Stage}
  */
@@ -35,27 +37,55 @@ function mochaStage(name, minutes) {
   return {
     name,
     limitMs: minutes * MINUTE_MS,
-    run: (context) => counted([bin('mocha'), `test/${name}/**/*.test.ts`], context),
+    run: async (context) => counts(await reported([bin('mocha'), `test/${name}/**/*.test.ts`], context)),
   };
 }
 
 /**
- * Runs a command that writes the counts of its tests.
- * @param {[string, ...string[]]} command @param {{countsFile: string, timeoutMs: number}} context
+ * A stage of mocha's on real parts.
+ * @param {string} name @param {number} minutes
+ * @returns {Stage}
+ */
+function liveStage(name, minutes) {
+  return { name, limitMs: minutes * MINUTE_MS, run: (context) => live(name, context) };
+}
+
+/**
+ * Runs tests on real parts: where a few fail, their files run once more, by themselves. What passes then is named in
+ * the summary.
+ * @param {string} name @param {{countsFile: string, timeoutMs: number}} context
  * @param {NodeJS.ProcessEnv} [more] environment
  * @returns {Promise<Counts>}
  */
-async function counted([command, ...args], { countsFile, timeoutMs }, more) {
+async function live(name, { countsFile, timeoutMs }, more) {
+  const until = performance.now() + timeoutMs;
+  const first = await reported([bin('mocha'), `test/${name}/**/*.test.ts`], { countsFile, timeoutMs }, more);
+  const files = filesToRunAgain(first);
+  if (files.length === 0) return counts(first);
+  console.log(`\n━━ ${name}, once more: ${files.map((file) => relative(root, file)).join(', ')}`);
+  const context = { countsFile: `${countsFile}-again`, timeoutMs: until - performance.now() };
+  return counts(first, await reported([bin('mocha'), ...files], context, more));
+}
+
+/**
+ * Runs a command that leaves a report of its tests.
+ * @param {[string, ...string[]]} command @param {{countsFile: string, timeoutMs: number}} context
+ * @param {NodeJS.ProcessEnv} [more] environment
+ * @returns {Promise<import('./secondChance.mjs').Report>}
+ */
+async function reported([command, ...args], { countsFile, timeoutMs }, more) {
   const env = { ...process.env, PATH: modernPath, FLOW_CLUSTERS_TEST_COUNTS: countsFile, ...more };
   /** @type {unknown} */
   let failure;
   await run(command, args, { cwd: root, env, timeoutMs }).catch((error) => {
     failure = error;
   });
-  const counts = await readFile(countsFile, 'utf8').then(JSON.parse, () => undefined);
+  /** @type {import('./secondChance.mjs').Report | undefined} */
+  const report = await readFile(countsFile, 'utf8').then(JSON.parse, () => undefined);
   // Ended badly although no test failed: a crash, a limit, a hook's leftovers.
-  if (!counts || (failure && counts.failed === 0)) throw failure ?? new Error('no tests were counted');
-  return counts;
+  if (!report || (failure && counts(report).failed === 0))
+    throw failure ?? new Error('no tests were counted');
+  return report;
 }
 
 /** Each check counts where it fails, and only there: they are no tests. */
@@ -94,32 +124,19 @@ async function python({ countsFile, timeoutMs }) {
     requirementsFile,
     onProgress: (line) => console.log(line),
   });
-  const module = (/** @type {string[]} */ ...args) => [venv.python, '-m', ...args];
+  /** @type {(...args: string[]) => [string, ...string[]]} */
+  const module = (...args) => [venv.python, '-m', ...args];
   const lint = await allOf([module('ruff', 'check', '.'), module('ruff', 'format', '--check', '.')], {
     timeoutMs,
   });
-  /** @type {unknown} */
-  let failure;
-  const [command = '', ...args] = module('pytest', 'test/python', `--junitxml=${countsFile}`);
-  await run(command, args, { cwd: root, env: { ...process.env, PATH: modernPath }, timeoutMs }).catch(
-    (error) => {
-      failure = error;
-    },
-  );
-  const counts = junitCounts(await readFile(countsFile, 'utf8').catch(() => ''));
-  if (!counts || (failure && counts.failed === 0)) throw failure ?? new Error('pytest left no report');
-  return { ...counts, failed: counts.failed + lint.failed };
-}
-
-/** @param {string} xml a JUnit report @returns {Counts | undefined} */
-function junitCounts(xml) {
-  const suite = /<testsuite\s[^>]*>/.exec(xml)?.[0];
-  if (!suite) return undefined;
-  const number = (/** @type {string} */ name) =>
-    Number(new RegExp(`\\s${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
-  const failed = number('failures') + number('errors');
-  const skipped = number('skipped');
-  return { passed: number('tests') - failed - skipped, failed, skipped };
+  const until = performance.now() + timeoutMs;
+  const pytest = (/** @type {string[]} */ files, /** @type {string} */ reportFile) =>
+    reported(module('pytest', ...files), { countsFile: reportFile, timeoutMs: until - performance.now() });
+  const first = await pytest(['test/python'], countsFile);
+  const files = filesToRunAgain(first);
+  if (files.length > 0) console.log(`\n━━ python, once more: ${files.join(', ')}`);
+  const all = counts(first, files.length > 0 ? await pytest(files, `${countsFile}-again`) : {});
+  return { ...all, failed: all.failed + lint.failed };
 }
 
 /** What ships is small and complete. @type {Stage['run']} */
@@ -133,13 +150,13 @@ async function packaging({ timeoutMs }) {
  */
 async function environments({ timeoutMs }) {
   const { python } = await findPython();
-  const counts = await allOf([[python, 'test/python/environments.py']], { timeoutMs });
+  const made = await allOf([[python, 'test/python/environments.py']], { timeoutMs });
   const support = join(root, 'test', 'support', 'requirements');
   for (const file of await readdir(support)) {
     await ensureVenv({ name: basename(file, '.txt'), requirementsFile: join(support, file) });
   }
   await ensureTestPython();
-  return counts;
+  return made;
 }
 
 /** Images that containers of tests are made from. @type {Stage['run']} */
@@ -150,9 +167,7 @@ async function images() {
 
 /** Tests beside a Docker engine of their own. @type {Stage['run']} */
 function docker(context) {
-  return withDocker(({ host }) =>
-    counted([bin('mocha'), 'test/docker/**/*.test.ts'], context, dockerEnvironment(host)),
-  );
+  return withDocker(({ host }) => live('docker', context, dockerEnvironment(host)));
 }
 
 /** The programs of a Kubernetes, and its images. @type {Stage['run']} */
@@ -163,9 +178,7 @@ async function kubernetesBed() {
 
 /** Tests beside a Kubernetes of their own. @type {Stage['run']} */
 function kubernetes(context) {
-  return withKubernetes((cluster) =>
-    counted([bin('mocha'), 'test/kubernetes/**/*.test.ts'], context, kubernetesEnvironment(cluster)),
-  );
+  return withKubernetes((cluster) => live('kubernetes', context, kubernetesEnvironment(cluster)));
 }
 
 /** A VS Code, and a browser to see it in. @type {Stage['run']} */
@@ -195,7 +208,7 @@ export const stages = [
     run: environments,
   },
   { name: 'python', limitMs: 15 * MINUTE_MS, run: python },
-  mochaStage('live', 20),
+  liveStage('live', 20),
   { name: 'images', limitMs: 20 * MINUTE_MS, before: ['docker'], run: images },
   { name: 'kubernetesBed', limitMs: 30 * MINUTE_MS, before: ['kubernetes'], run: kubernetesBed },
   {
@@ -207,11 +220,11 @@ export const stages = [
   {
     name: 'editor',
     limitMs: 15 * MINUTE_MS,
-    run: (context) => counted([process.execPath, 'scripts/editor-tests.mjs'], context),
+    run: async (context) => counts(await reported([process.execPath, 'scripts/editor-tests.mjs'], context)),
   },
   { name: 'docker', limitMs: 20 * MINUTE_MS, run: docker },
   { name: 'kubernetes', limitMs: 40 * MINUTE_MS, run: kubernetes },
-  mochaStage('person', 20),
-  mochaStage('kill', 10),
+  liveStage('person', 20),
+  liveStage('kill', 10),
   { name: 'package', limitMs: 3 * MINUTE_MS, run: packaging },
 ];

@@ -1,11 +1,45 @@
 """Hosts for the tests of the Python helpers: real packages, real processes, the real protocol."""
 
+import json
 import os
 
 import pytest
 from beds import Bed
 from environments import FLOWS, prefect_home, python_of
 from extension_side import Extension
+
+
+class CountsReport:
+    """The counts of each file as JSON, as `scripts/lib/stages.mjs` reads them, in the file that it names."""
+
+    def __init__(self, file):
+        self._file = file
+        self._files = {}
+
+    def _of(self, report):
+        return self._files.setdefault(report.nodeid.split("::")[0], {"passed": 0, "skipped": 0, "failures": []})
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self._of(report)["failures"].append(report.nodeid)
+        elif report.skipped:
+            self._of(report)["skipped"] += 1
+        elif report.when == "call":
+            self._of(report)["passed"] += 1
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._of(report)["failures"].append(report.nodeid)
+
+    def pytest_sessionfinish(self):
+        with open(self._file, "w") as file:
+            json.dump(self._files, file)
+
+
+def pytest_configure(config):
+    file = os.environ.get("FLOW_CLUSTERS_TEST_COUNTS")
+    if file:
+        config.pluginmanager.register(CountsReport(file))
 
 
 class Bench:
