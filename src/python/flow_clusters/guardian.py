@@ -24,12 +24,10 @@ class Guardian:
                 os.setsid()
                 os.close(self._fd)
                 close_in_child()
-                _guard(read_fd, directory)
+                _guard(read_fd, directory, dict(groups or {}))
             finally:
                 os._exit(0)
         os.close(read_fd)
-        for pgid, patience in (groups or {}).items():
-            self.watch(pgid, patience)
 
     def watch(self, pgid, patience=0):
         self._write("+%d %d\n" % (pgid, patience))
@@ -61,14 +59,13 @@ def _is_left(pgid, kill):
     return True
 
 
-def _guard(fd, directory):
+def _guard(fd, directory, groups):
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     sys.stdin = None
-    groups = {}
     rest = b""
     while True:
         data = os.read(fd, 4096)
