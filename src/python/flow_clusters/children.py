@@ -5,7 +5,7 @@ import time
 from .lines import LineReader, LineWriter
 from .processes import kill_group, kill_rest
 
-GROUP_GONE_SECONDS = 1
+GROUP_GONE_SECONDS = 5
 CLOSE_SECONDS = 4
 
 
