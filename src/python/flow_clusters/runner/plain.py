@@ -3,7 +3,6 @@
 import contextlib
 import sys
 import threading
-import time
 
 from ..task_counts import client_name
 from . import load, watch
@@ -38,6 +37,8 @@ def run(run_, code, order):
                 raise
             session.drained.wait()
             return {"state": "cancelled", "message": load.STOPPED}
+        finally:
+            session.script_over.set()
     if run_.channel.stopping.is_set():
         session.drained.wait()
         if run_.submissions.cut_short:
@@ -81,6 +82,7 @@ class _Session:
         self._counts = KeyCounts(run_.scheduler, self._say_counts) if order.get("count_tasks") else None
         self.used = False
         self.drained = threading.Event()
+        self.script_over = threading.Event()
 
     def _say_counts(self, groups):
         self._run.channel.send("counts", groups=groups)
@@ -184,5 +186,5 @@ class _Session:
                 self._counts.settle(over=True)
         finally:
             self.drained.set()
-        time.sleep(STOPPED_SCRIPT_SECONDS)
-        self._run.finish({"state": "cancelled", "message": load.STOPPED})
+        if not self.script_over.wait(STOPPED_SCRIPT_SECONDS):  # else `run` tells how it ended
+            self._run.finish({"state": "cancelled", "message": load.STOPPED})
