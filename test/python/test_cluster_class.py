@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from extension_side import ROOT, gone_within
+from extension_side import PATIENCE_SECONDS, ROOT, gone_within
 
 READ = """
 import json, sys
@@ -194,18 +194,18 @@ def started(bench, tmp_path):
 @pytest.mark.parametrize("path", ["BusyCluster", "make_busy"])
 def test_a_scale_that_never_ends(started, path):
     extension, cluster, is_there = started(path, n_workers=1, start_timeout=4)
-    ended = extension.wait("cluster.ended", 25, cluster=cluster)
+    ended = extension.wait("cluster.ended", cluster=cluster)
     assert (ended["kind"], ended.get("left")) == ("timeout", None)
-    assert gone_within(1, lambda: not is_there())
+    assert gone_within(PATIENCE_SECONDS, lambda: not is_there())
     extension, cluster, is_there = started(path)
     extension.wait("cluster.stage", cluster=cluster, stage="running")
     assert is_there()
     extension.send(op="cluster.scale", cluster=cluster, id="busy" + path, n_workers=2)
     time.sleep(0.5)
     extension.send(op="cluster.close", cluster=cluster, force=False)
-    ended = extension.wait("cluster.ended", 25, cluster=cluster)
+    ended = extension.wait("cluster.ended", cluster=cluster)
     assert (ended["reason"], ended.get("left")) == ("closed", None)
-    assert gone_within(1, lambda: not is_there())
+    assert gone_within(PATIENCE_SECONDS, lambda: not is_there())
 
 
 @pytest.mark.parametrize("path", ["JobCluster", "make_busy"])
@@ -216,7 +216,7 @@ def test_a_start_that_is_given_up_while_its_workers_start(started, path):
     extension.send(op="cluster.close", cluster=cluster, force=False)
     ended = extension.wait("cluster.ended", cluster=cluster)
     assert (ended["reason"], ended.get("left")) == ("closed", None)
-    assert gone_within(1, lambda: not is_there())
+    assert gone_within(PATIENCE_SECONDS, lambda: not is_there())
 
 
 @pytest.mark.parametrize("mode", ["fork", "spawn"])
@@ -224,18 +224,18 @@ def test_a_thread_that_a_library_has_left(started, mode):
     extension, cluster, is_there = started("leaves_thread", mode)
     extension.wait("cluster.stage", cluster=cluster, stage="running")
     extension.send(op="cluster.close", cluster=cluster, force=False)
-    ended = extension.wait("cluster.ended", 15, cluster=cluster)
+    ended = extension.wait("cluster.ended", cluster=cluster)
     assert (ended["reason"], ended.get("left")) == ("closed", None)
-    assert gone_within(1, lambda: not is_there())
+    assert gone_within(PATIENCE_SECONDS, lambda: not is_there())
 
 
 def test_a_close_that_ends_the_process(started):
     extension, cluster, is_there = started("LeavingCluster")
     extension.wait("cluster.stage", cluster=cluster, stage="running")
     extension.send(op="cluster.close", cluster=cluster, force=False)
-    ended = extension.wait("cluster.ended", 15, cluster=cluster)
+    ended = extension.wait("cluster.ended", cluster=cluster)
     assert ended["left"].endswith("could not be closed: SystemExit: the batch system wants a new login")
-    assert gone_within(1, lambda: not is_there()), "what its own `close` ends is ended all the same"
+    assert gone_within(PATIENCE_SECONDS, lambda: not is_there()), "what its own `close` ends is ended all the same"
 
 
 @pytest.mark.parametrize(

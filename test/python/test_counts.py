@@ -43,7 +43,7 @@ def test_final_counts(bench, beds, flows, name, how):
 
 def test_they_come_live(bench, beds, flows, tmp_path):
     extension = bench.host("dask-latest")
-    marks = {"MARKS": str(tmp_path / "marks"), "HOW": "mapped"}
+    marks = {"MARKS": str(tmp_path / "marks"), "HOW": "mapped", "TASKS": "12"}
     one = run_on_bed(extension, beds("dask-latest"), flows("cancelsplain.py"), "dask", SCRIPT, env=marks)
     asked = pictures(e for e in one.events if e["event"] == "counts")
     assert sum(asked[0]["slow"].values()) == 12

@@ -1,30 +1,39 @@
 """Stop, cancel and sudden death: what the user asked for happens, and nothing of ours is left."""
 
+import glob
 import os
 import time
 
 import pytest
 
-from extension_side import descendants, gone_within, kill, processes_of_sessions
+from extension_side import PATIENCE_SECONDS, descendants, gone_within, kill, processes_of_sessions
 
-FLOWS23 = {"how": "import", "path": "slowflow"}
+MAPPED = {"how": "import", "path": "mapped"}
 ENDLESS = {"how": "import", "path": "endless"}
 SCRIPT = {"how": "script"}
 GENTLE = [
-    ("prefect3", "slow.py", "prefect", FLOWS23),
-    ("prefect2", "slow.py", "prefect", FLOWS23),
-    ("prefect1", "slow1.py", "prefect1", {"how": "import", "path": "flow"}),
-    ("dask-latest", "slowplain.py", "dask", SCRIPT),
+    ("prefect3", "cancels.py", "prefect", MAPPED),
+    ("prefect2", "cancels.py", "prefect", MAPPED),
+    ("prefect1", "cancels1.py", "prefect1", MAPPED),
+    ("dask-latest", "cancelsplain.py", "dask", SCRIPT),
 ]
 
 
 def shm():
-    return set(os.listdir("/dev/shm"))
+    """Semaphores that nobody uses any more; those of others, who are busy on this machine too, have a user."""
+    used = set()
+    for maps in glob.glob("/proc/[0-9]*/maps"):
+        try:
+            with open(maps) as file:  # which knows them by a name that they had for a moment only
+                used.update(int(line.split()[4]) for line in file if "/dev/shm/" in line)
+        except OSError:
+            pass  # it has ended
+    return {entry.name for entry in os.scandir("/dev/shm") if entry.inode() not in used}
 
 
 def begin(extension, file, api, entry, marks=None, temporary=True):
     """Starts a cluster and a run on it. Returns the run."""
-    env = {"MARKS": str(marks)} if marks else {}
+    env = {"MARKS": str(marks), "HOW": "mapped"} if marks else {}
     url = extension.prefect_url() if api == "prefect" else None
     one = extension.new_run(file, api, entry, env=env, temporary=temporary)
     one.start().go(extension.start_cluster(one), url)
@@ -32,8 +41,8 @@ def begin(extension, file, api, entry, marks=None, temporary=True):
     return one
 
 
-def wait_for(condition, seconds=30):
-    assert gone_within(seconds, condition)
+def wait_for(condition):
+    assert gone_within(PATIENCE_SECONDS, condition)
 
 
 def sessions_of(extension):
@@ -45,21 +54,21 @@ def test_stop_lets_active_tasks_finish(bench, flows, tmp_path, name, file, api, 
     marks = tmp_path / "marks"
     extension = bench.host(name)
     one = begin(extension, flows(file), api, entry, marks, temporary=False)
-    wait_for(lambda: marks.exists() and marks.read_text().count("start") == 2)
+    wait_for(lambda: marks.exists() and "start" in marks.read_text())
     one.control(op="stop")
     end = one.end()
     assert end["state"] == "cancelled"
-    started = {line.split()[1] for line in marks.read_text().splitlines() if line.startswith("start")}
-    finished = {line.split()[1] for line in marks.read_text().splitlines() if line.startswith("end")}
-    assert len(started) == 2 and started == finished
-    time.sleep(0.5)
-    assert marks.read_text().count("start") == 2  # none later
+    told = marks.read_text()
+    started = {line.split()[1] for line in told.splitlines() if line.startswith("start")}
+    finished = {line.split()[1] for line in told.splitlines() if line.startswith("end")}
+    assert 0 < len(started) < 40 and started == finished
     exited = extension.wait("run.exited", run=one.name)
     assert exited["code"] == 130
     if api == "prefect":
         assert prefect_state(one) == "CANCELLED"
     extension.send(op="cluster.close", cluster=one.cluster, force=False)
     assert extension.wait("cluster.ended", cluster=one.cluster)["reason"] == "closed"
+    assert marks.read_text() == told, "none began later"
 
 
 def prefect_state(one):
@@ -77,7 +86,7 @@ def test_forced_cancel_of_tasks_that_do_not_end(bench, flows, name, mode):
     wait_for(lambda: one.states().count("running") >= 2)
     forced_cancel(extension, one)
     if mode is None:
-        wait_for(lambda: prefect_state(one) == "CANCELLED", 5)
+        wait_for(lambda: prefect_state(one) == "CANCELLED")
 
 
 @pytest.mark.parametrize("mode", ["fork", "spawn"])
@@ -94,13 +103,11 @@ def forced_cancel(extension, one):
         extension.wait("cluster.started", cluster=one.cluster)["pgid"],
         extension.wait("run.started", run=one.name)["pgid"],
     }
-    before = time.monotonic()
     extension.send(op="run.kill", run=one.name, record=True)
     extension.send(op="cluster.close", cluster=one.cluster, force=True)
     ended = extension.wait("cluster.ended", cluster=one.cluster)
     assert ended["reason"] == "closed"
     assert extension.wait("run.exited", run=one.name)["signal"] == 9
-    assert time.monotonic() - before < 1
     assert processes_of_sessions(groups) == {}
 
 
@@ -137,12 +144,12 @@ def own_host(bench, name, mode=None):
     return extension
 
 
-def assert_nothing_left(extension, sessions, semaphores, seconds=5):
+def assert_nothing_left(extension, sessions, semaphores):
     def gone():
         return not processes_of_sessions(sessions) and not os.path.exists(extension.directory)
 
-    assert gone_within(seconds, gone), (processes_of_sessions(sessions), extension.directory)
-    assert gone_within(1, lambda: shm() <= semaphores), shm() - semaphores
+    assert gone_within(PATIENCE_SECONDS, gone), (processes_of_sessions(sessions), extension.directory)
+    assert gone_within(PATIENCE_SECONDS, lambda: shm() <= semaphores), shm() - semaphores
 
 
 @pytest.mark.parametrize("how", ["eof", "sigkill"])
@@ -175,34 +182,29 @@ def test_end_of_the_host_of_a_prefect_run(bench, flows, how, mode):
 def end_host(extension, how, semaphores):
     sessions = sessions_of(extension)
     assert sessions
-    before = time.monotonic()
     if how == "eof":
-        assert extension.close(5) == 0
+        assert extension.close() == 0
     else:
         kill(extension.host.pid)
         extension.host.wait()
-    assert_nothing_left(extension, sessions, semaphores, 5 - (time.monotonic() - before))
+    assert_nothing_left(extension, sessions, semaphores)
 
 
 def test_death_of_the_guardian_and_then_of_the_host(bench):
     extension = own_host(bench, "dask-latest")
     extension.wait("cluster.stage", cluster=extension.start_cluster(), stage="running")
     leaders = {e["pid"] for e in extension.events if e["event"] == "cluster.started"}
-    guardian = next(
-        pid
-        for pid, session in descendants(extension.host.pid).items()
-        if pid == session and pid not in leaders and not named_tracker(pid, leaders)
-    )
+    (guardian,) = guardians(extension, leaders)
     kill(guardian)
-    time.sleep(0.3)
+    wait_for(lambda: guardians(extension, leaders) - {guardian})
     semaphores = shm()
     end_host(extension, "sigkill", semaphores)
 
 
-def named_tracker(pid, leaders):
-    """A session leader whose parent is a cluster: its resource tracker."""
-    with open("/proc/%d/stat" % pid) as file:
-        return int(file.read().rsplit(")", 1)[1].split()[1]) in leaders
+def guardians(extension, leaders):
+    """Children of the host that lead a session: clusters, whose pids are given, and its guardian."""
+    own = {pid for pid, session in descendants(extension.host.pid).items() if pid == session}
+    return {pid for pid in own - leaders if parent_of(pid) == extension.host.pid}
 
 
 def test_death_of_the_clusters_process(bench, flows):
@@ -214,14 +216,14 @@ def test_death_of_the_clusters_process(bench, flows):
     one.wait_until(lambda r: "submitted" in r.text())
     started = extension.wait("cluster.started", cluster=one.cluster)
     kill(started["pid"])
-    ended = extension.wait("cluster.ended", cluster=one.cluster, seconds=5)
+    ended = extension.wait("cluster.ended", cluster=one.cluster)
     assert ended["reason"] == "died" and "SIGKILL" in ended["message"]
     assert processes_of_sessions({started["pgid"]}) == {}
     assert processes_of_sessions({extension.wait("cluster.started", cluster=other)["pgid"]})  # untouched
     extension.send(op="run.kill", run=one.name)
     extension.wait("run.exited", run=one.name)
     assert extension.close() == 0
-    assert gone_within(1, lambda: shm() <= semaphores)
+    wait_for(lambda: shm() <= semaphores)
 
 
 def test_death_of_a_worker_is_made_good(bench, flows):
@@ -233,7 +235,6 @@ def test_death_of_a_worker_is_made_good(bench, flows):
     parents = {pid: parent_of(pid) for pid in server}
     worker = next(pid for pid, parent in parents.items() if parent in parents)
     kill(worker)
-    time.sleep(0.5)
     one = extension.new_run(flows("plain.py"), "dask", SCRIPT).start()
     one.go(cluster)
     assert one.end()["state"] == "completed"
@@ -241,8 +242,11 @@ def test_death_of_a_worker_is_made_good(bench, flows):
 
 
 def parent_of(pid):
-    with open("/proc/%d/stat" % pid) as file:
-        return int(file.read().rsplit(")", 1)[1].split()[1])
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return int(file.read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return None  # it has ended meanwhile
 
 
 def test_death_of_a_run(bench, flows):
@@ -250,5 +254,5 @@ def test_death_of_a_run(bench, flows):
     one = begin(extension, flows("endlessplain.py"), "dask", SCRIPT)
     one.wait_until(lambda r: "submitted" in r.text())
     kill(extension.wait("run.started", run=one.name)["pid"])
-    assert extension.wait("run.exited", run=one.name, seconds=5)["signal"] == 9
+    assert extension.wait("run.exited", run=one.name)["signal"] == 9
     assert extension.close() == 0

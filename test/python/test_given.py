@@ -30,19 +30,6 @@ def states(one, name):
     return [seen for seen in found.values() if seen]
 
 
-def assert_live(one, name, seconds=0.2):
-    """A task's begin is told while it runs, not with its end."""
-    told = [
-        (task, message["received"])
-        for message in one.events
-        if message["event"] == "tasks"
-        for task in message["tasks"]
-    ]
-    first = next(task["id"] for task, _ in told if task["name"] == name)
-    at = {task["state"]: received for task, received in told if task["id"] == first}
-    assert at["completed"] - at["running"] > seconds
-
-
 def notes(one):
     return [message["text"] for message in one.events if message["event"] == "note"]
 
@@ -64,7 +51,6 @@ def test_a_flow_of_everything(bench, beds, flows, name, tmp_path):
     assert states(one, "double") == [RUN, RUN]
     assert states(one, "shaky") == [RETRIED]
     assert sorted(states(one, "once")) == [["submitted", "running", "cached"], RUN]
-    assert_live(one, "double")
     assert {t["worker"].partition(":")[0] for t in one.tasks() if t["state"] == "running"} == {"tls"}
     for line in ("client of mine", "hook of child: Completed", "hook of everything: Completed"):
         assert line in one.text()
@@ -127,7 +113,6 @@ def test_a_flow_of_everything_for_prefect1(bench, beds, flows):
     assert states(one, "skips") == [["submitted", "running", "skipped"]]
     assert states(one, "even") == [RUN]
     assert states(one, "odd") == [["submitted", "skipped"]]
-    assert_live(one, "double")
     assert "handler of everything: Success" in one.text()
     assert "handler of numbers: Success" in beds("prefect1", protocol="tls").log_text()
     failed = run(bench, beds, "prefect1", flows("depth1.py"), "prefect1", imported("fails"))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from extension_side import gone_within, kill
+from extension_side import PATIENCE_SECONDS, gone_within, kill
 
 SCRIPT = {"how": "script"}
 SMALL = {"n_workers": 1, "threads_per_worker": 1, "memory_limit": "400MiB"}
@@ -56,7 +56,7 @@ def test_task_that_kills_every_worker(bench, flows, tmp_path, name):
     told = extension.wait("cluster.worker", cluster=cluster, what="gave-up")
     assert told["message"] == "task deadly was given up: 4 workers have died while working on it"
     # The scheduler may know of the last one before its nanny has told.
-    assert gone_within(10, lambda: len([e for e in news(extension, cluster) if e["what"] == "died"]) == 4)
+    assert gone_within(PATIENCE_SECONDS, lambda: len([e for e in news(extension, cluster) if e["what"] == "died"]) == 4)
     close(extension, cluster)
 
 

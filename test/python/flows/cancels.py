@@ -1,4 +1,4 @@
-"""Prefect 2 and 3: twelve short tasks, with marks of what began and what ended. The workers know nothing of MARKS."""
+"""Prefect 2 and 3: many short tasks, with marks of what began and what ended. The workers know nothing of MARKS."""
 
 import os
 import time
@@ -22,6 +22,15 @@ def slow(x):
 
 
 @task
+def held(x):
+    mark("start %s" % x)
+    while not os.path.exists(MARKS + ".go"):
+        time.sleep(0.02)
+    mark("end %s" % x)
+    return x
+
+
+@task
 def after(x):
     mark("after %s" % x)
     return x
@@ -32,12 +41,17 @@ def told(flow, flow_run, state):
 
 
 @flow(on_cancellation=[told])
-def mapped(n: int = 12):
+def mapped(n: int = 40):
     return [future.result() for future in slow.map(list(range(n)))]
 
 
 @flow
-def chained(n: int = 6):
+def holding(n: int = 40):
+    return [future.result() for future in held.map(list(range(n)))]
+
+
+@flow
+def chained(n: int = 40):
     return [future.result() for future in [after.submit(slow.submit(i)) for i in range(n)]]
 
 
@@ -47,12 +61,12 @@ def child(n: int):
 
 
 @flow
-def parent(n: int = 12):
+def parent(n: int = 40):
     return child(n)
 
 
 @flow
-async def later(n: int = 12):
+async def later(n: int = 40):
     futures = [slow.submit(i) for i in range(n)]
     results = [future.result() for future in futures]
     return [await result if hasattr(result, "__await__") else result for result in results]

@@ -23,6 +23,15 @@ def slow(x):
 
 
 @task
+def held(x):
+    mark("start %s" % x)
+    while not os.path.exists(MARKS + ".go"):
+        time.sleep(0.02)
+    mark("end %s" % x)
+    return x
+
+
+@task
 def after(x):
     mark("after %s" % x)
     return x
@@ -36,10 +45,13 @@ def shaky():
 
 
 with Flow("mapped") as mapped:
-    slow.map(list(range(12)))
+    slow.map(list(range(40)))
+
+with Flow("holding") as holding:
+    held.map(list(range(40)))
 
 with Flow("chained") as chained:
-    after.map(slow.map(list(range(6))))
+    after.map(slow.map(list(range(40))))
 
 with Flow("retrying") as retrying:
     shaky()

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import threading
 import time
 
 import dask
 from distributed import Client, as_completed
 
 MARKS = os.environ.get("MARKS")
+TASKS = int(os.environ.get("TASKS") or 40)
 
 
 def mark(text):
@@ -22,6 +24,14 @@ def slow(x):
     return x
 
 
+def held(x):
+    mark("start %s" % x)
+    while not os.path.exists(MARKS + ".go"):
+        time.sleep(0.02)
+    mark("end %s" % x)
+    return x
+
+
 def after(x):
     mark("after %s" % x)
     return x
@@ -29,17 +39,22 @@ def after(x):
 
 def mapped():
     client = Client()
-    client.gather(client.map(slow, range(12), pure=False))
+    client.gather(client.map(slow, range(TASKS), pure=False))
+
+
+def holding():
+    client = Client()
+    client.gather(client.map(held, range(TASKS), pure=False))
 
 
 def chained():
     """The heads of the chains are no futures."""
-    dask.compute([dask.delayed(after)(dask.delayed(slow)(i)) for i in range(6)])
+    dask.compute([dask.delayed(after)(dask.delayed(slow)(i)) for i in range(TASKS)])
 
 
 def chained_futures():
     client = Client()
-    heads = client.map(slow, range(6), pure=False)
+    heads = client.map(slow, range(TASKS), pure=False)
     client.gather(client.map(after, heads, pure=False))
 
 
@@ -58,7 +73,7 @@ def stubborn():
 def shared():
     """The same key as another client's."""
     client = Client()
-    futures = client.map(slow, range(6), pure=False)
+    futures = client.map(slow, range(TASKS), pure=False)
     futures.append(client.submit(after, "shared", key="shared"))
     client.gather(futures)
 
@@ -66,17 +81,18 @@ def shared():
 def brief():
     client = Client()
     print(client.submit(after, 1).result(), "all is done", flush=True)
-    time.sleep(0.2)
+    while not any(thread.name == "flow-clusters-stop" for thread in threading.enumerate()):
+        time.sleep(0.005)
 
 
 async def later():
     async with Client(asynchronous=True) as client:
-        await client.gather(client.map(slow, range(12), pure=False))
+        await client.gather(client.map(slow, range(TASKS), pure=False))
 
 
 async def later_chained():
     async with Client(asynchronous=True) as client:
-        heads = client.map(slow, range(6), pure=False)
+        heads = client.map(slow, range(TASKS), pure=False)
         await client.gather(client.map(after, heads, pure=False))
 
 
