@@ -24,8 +24,7 @@ describe('language server process', () => {
   let directory: string;
   let child: ChildProcess | undefined;
 
-  before(async function () {
-    this.timeout(20_000);
+  before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'flow-clusters-server-'));
     await build({
       entryPoints: [join(__dirname, '../../src/server/main.ts')],
@@ -49,8 +48,7 @@ describe('language server process', () => {
     await rm(directory, { recursive: true });
   });
 
-  it('serves lenses from its bundle over stdio, and exits when told to', async function () {
-    this.timeout(10_000);
+  it('serves lenses from its bundle over stdio, and exits when told to', async () => {
     child = spawn(process.execPath, [join(directory, 'server.js'), '--stdio'], { stdio: 'pipe' });
     const { stdin, stdout } = child;
     assert.ok(stdin && stdout);

@@ -34,6 +34,9 @@ export type Step =
 /** What the fake host does at its start and for each request. */
 export type Scenario = Readonly<Record<string, readonly Step[] | boolean>>;
 
+/** A limit costs time only where something is broken: it is for a machine that has much else to do. */
+export const patienceMs = 50_000;
+
 /** Keeps what is logged. */
 export class MemoryLog implements Logger {
   readonly lines: string[] = [];
@@ -220,7 +223,7 @@ export class Bench {
   }
 
   /** Resolves as soon as `condition` holds; rejects with the history after `timeoutMs`. */
-  until(condition: () => boolean, timeoutMs = 5_000): Promise<void> {
+  until(condition: () => boolean, timeoutMs = patienceMs): Promise<void> {
     if (condition()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -59,9 +59,7 @@ class Fake {
   }
 }
 
-describe('adaptive scaling', function () {
-  this.timeout(10_000);
-
+describe('adaptive scaling', () => {
   it('goes up at once, to what the scheduler wants or to the limit', async () => {
     const fake = new Fake();
     fake.wanted = 9;

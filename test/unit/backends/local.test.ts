@@ -205,7 +205,7 @@ describe('local clusters', () => {
     await bed.manager.stop('c1', { force: false });
     assert.equal(bed.store.snapshot.clusters.size, 0);
     assert.equal(bed.host.usable, true);
-  }).timeout(15_000);
+  });
 
   it('that do not end take their broken host along', async () => {
     const bed = await make({ 'cluster.close': [], outlivesStdin: true });
@@ -213,7 +213,7 @@ describe('local clusters', () => {
     await bed.manager.stop(id, { force: true });
     assert.equal(bed.store.snapshot.clusters.size, 0);
     assert.equal(bed.host.usable, false);
-  }).timeout(15_000);
+  });
 
   it('wait for a host that is still warming up', async () => {
     const bed = await make({ start: [{ sleep: 100 }, hello, { sleep: 100 }, ready] });

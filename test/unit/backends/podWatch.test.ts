@@ -57,15 +57,19 @@ function watching(
     await running;
     return { asked, news };
   };
-  return { watch, listed: listed.promise, end };
+  return { watch, listed: listed.promise, end, asked, news };
 }
 
 const listOf = (version: string, ...items: V1Pod[]) => ({ items, metadata: { resourceVersion: version } });
 
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(5);
+}
+
 describe('a watch of pods', () => {
   it('goes on from where it was after its connection has ended', async () => {
     let count = 0;
-    const { listed, end } = watching(
+    const watched = watching(
       () => listOf('1', aPod('a', '1')),
       (_path, _version, tell) => {
         count += 1;
@@ -76,9 +80,8 @@ describe('a watch of pods', () => {
         return 'ended';
       },
     );
-    await listed;
-    await sleep(20);
-    const { asked, news } = await end();
+    await until(() => watched.asked.length === 3);
+    const { asked, news } = await watched.end();
     assert.deepEqual(asked, [
       'list mine',
       'watch /api/v1/namespaces/mine/pods from 1',
@@ -88,7 +91,7 @@ describe('a watch of pods', () => {
   });
 
   it('lists again at once where its version is too old, and tells what has gone meanwhile', async () => {
-    const { end } = watching(
+    const watched = watching(
       (_where, count) =>
         count === 1 ? listOf('1', aPod('a', '1'), aPod('b', '1')) : listOf('7', aPod('b', '1')),
       (_path, version, tell) => {
@@ -97,8 +100,8 @@ describe('a watch of pods', () => {
         return 'ended';
       },
     );
-    await sleep(20);
-    const { asked, news } = await end();
+    await until(() => watched.asked.at(-1)?.endsWith('from 7') === true);
+    const { asked, news } = await watched.end();
     assert.deepEqual(asked.filter((one) => one.startsWith('list')).length, 2);
     assert.deepEqual(news, ['+a', '+b', '-a']);
   });
@@ -129,8 +132,7 @@ describe('a watch of pods', () => {
       () => 'on',
       { everywhere: true },
     );
-    await limited.listed;
-    await sleep(5);
+    await until(() => limited.asked.length === 3);
     const { asked } = await limited.end();
     assert.deepEqual(asked, ['list everywhere', 'list mine', 'watch /api/v1/namespaces/mine/pods from 1']);
 
@@ -145,13 +147,13 @@ describe('a watch of pods', () => {
   });
 
   it('rests longer after each failure, and gives up a server that says nothing', async () => {
-    const { end } = watching(
+    const silent = watching(
       () => new Promise(() => undefined),
       () => 'on',
       { listTimeoutMs: 20 },
     );
-    await sleep(700);
-    const { asked, news } = await end();
+    await until(() => silent.news.length === 2);
+    const { asked, news } = await silent.end();
     assert.equal(asked.length, 2, 'after half a second, then after one');
     assert.deepEqual(news, ['no answer within 0.02 s', 'no answer within 0.02 s']);
   });

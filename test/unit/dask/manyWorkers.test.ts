@@ -30,6 +30,7 @@ describe('a cluster of a thousand workers', function () {
   let manager: ClusterManager;
   const store = new Store();
   let looks = 0;
+  let beganMs = 0;
 
   before(async () => {
     // Encoded once: the time of this test is for the client.
@@ -43,6 +44,7 @@ describe('a cluster of a thousand workers', function () {
     const watch: typeof watchScheduler = (address, listener) =>
       watchScheduler(address, listener, { intervalMs: 10 });
     manager = new ClusterManager({ store, watch, log: new MemoryLog() });
+    beganMs = performance.now();
     manager.attach({ name: 'many', address: fake.address });
     await until(1);
   });
@@ -53,10 +55,7 @@ describe('a cluster of a thousand workers', function () {
   });
 
   async function until(number: number) {
-    for (let i = 0; looks < number; i += 1) {
-      assert.ok(i < 3000, `${looks} looks`);
-      await sleep(10);
-    }
+    while (looks < number) await sleep(10);
   }
 
   it('is shown whole, a hundred workers under a row', () => {
@@ -84,7 +83,8 @@ describe('a cluster of a thousand workers', function () {
   it('is asked for its workers no more often than they report, and for its tasks at each look', async () => {
     await until(looks + 10);
     const asked = (op: string) => fake.ops.filter((one) => one === op).length;
-    assert.equal(asked('identity'), 1);
+    // Each of them reports to its scheduler every 5 s.
+    assert.ok(asked('identity') <= 1 + (performance.now() - beganMs) / 5_000, `${asked('identity')} times`);
     assert.ok(asked('processing') >= 10);
     assert.equal(fake.open.size, 1);
   });

@@ -72,10 +72,7 @@ describe('discovery', () => {
   }
 
   async function until(condition: () => boolean): Promise<void> {
-    for (let i = 0; !condition(); i += 1) {
-      assert.ok(i < 1_000, 'did not happen');
-      await sleep(5);
-    }
+    while (!condition()) await sleep(5);
   }
 
   async function looks(count: number): Promise<void> {
@@ -92,6 +89,7 @@ describe('discovery', () => {
     await until(() => found?.length === 1);
     assert.equal(found?.[0]?.address, scheduler.address);
     assert.deepEqual(found?.[0]?.process.argv, ['python', 'etl.py']);
+    await until(() => worker.ops.length > 0);
     await looks(5);
     assert.deepEqual([scheduler.ops, worker.ops], [['identity'], ['identity']], 'no socket is asked twice');
     const again = await startFake(behaves('Scheduler', 'Scheduler-1'));

@@ -530,8 +530,7 @@ describe('mistakes', () => {
     assert.deepEqual(said(shared + another), ['unknown-argument: "num_workers": 4']);
   });
 
-  it('are looked for with an end, in lists of lists of lists', function () {
-    this.timeout(10_000);
+  it('are looked for with an end, in lists of lists of lists', () => {
     const times = (name: string) => Array<string>(100).fill(name).join(', ');
     const lists = `a = [${times('"x"')}]\nb = [${times('a')}]\nc = [${times('b')}]\nd = [${times('c')}]\n`;
     const text = `${lists}e = [${times('e')}]\n${runner('cluster_kwargs={"n_workers": d, "env": e}')}`;
@@ -556,8 +555,7 @@ describe('mistakes', () => {
     ]);
   });
 
-  it('are found in whatever text there is, at places in it, and mended within it', function () {
-    this.timeout(30_000);
+  it('are found in whatever text there is, at places in it, and mended within it', () => {
     const texts = ['executors', 'corpus'].flatMap((folder) =>
       readdirSync(join(FIXTURES, folder)).map((file) => readFileSync(join(FIXTURES, folder, file), 'utf8')),
     );

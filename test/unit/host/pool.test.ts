@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LocalBackend } from '../../../src/backends/local.ts';
 import { HostPool, hostEnvironment } from '../../../src/host/pool.ts';
@@ -19,10 +20,17 @@ describe('hosts of a window', () => {
     pool = new HostPool({ script: 'cluster_host.py', log });
   }
 
-  const folders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('flow-clusters-'));
+  let folder: string;
+  const folders = async () => (await readdir(folder)).filter((name) => name.startsWith('flow-clusters-'));
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pool-'));
+    process.env.TMPDIR = folder; // others on this machine have folders too
+  });
 
   afterEach(async () => {
     await pool.dispose();
+    await rm(folder, { recursive: true, force: true });
     for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name];
     Object.assign(process.env, environment);
   });

@@ -147,11 +147,11 @@ describe('host process', () => {
   });
 
   it('is known to be gone although something that it started holds its pipes open', async () => {
-    const python = await host({ start: [hello, { daemon: 8 }, { kill: 'SIGKILL' }] });
+    const python = await host({ start: [hello, { daemon: 40 }, { kill: 'SIGKILL' }] });
     await python.hello;
     const began = performance.now();
     assert.equal((await python.ended).signal, 'SIGKILL');
-    assert.ok(performance.now() - began < 3_000);
+    assert.ok(performance.now() - began < 30_000);
   });
 
   it('that is gone refuses requests with its reason', async () => {

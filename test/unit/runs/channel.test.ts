@@ -6,8 +6,7 @@ import type { RunEvent } from '../../../src/protocol/host.ts';
 import { type RunChannel, RunChannels } from '../../../src/runs/channel.ts';
 
 const until = async (condition: () => boolean) => {
-  for (let i = 0; i < 400 && !condition(); i += 1) await sleep(5);
-  assert.ok(condition(), 'it did not happen within 2 s');
+  while (!condition()) await sleep(5);
 };
 
 describe('run channels', () => {

