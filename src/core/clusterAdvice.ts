@@ -1,9 +1,10 @@
 import { type Cluster, isLive, type Lifetime } from './cluster.ts';
-import { makesClusters } from './executor.ts';
+import { makesClusters, type OwnExecutor } from './executor.ts';
 import { formatSpan } from './format.ts';
 import { listed } from './preflight/finding.ts';
 import type { ClusterUse, Run } from './run.ts';
 import type { Snapshot } from './store.ts';
+import { isLocalCluster } from './written.ts';
 
 /** That the other kind of cluster would serve the runs of an executor better. */
 export interface ClusterAdvice {
@@ -52,7 +53,7 @@ export function adviseCluster(
   if (ofIt.length === 0) return adviseStatic(spans);
   const upNow = ofIt.flatMap(({ id, state }) => (state.kind === 'running' ? [keyOf(id, state.sinceMs)] : []));
   // What an hour on this machine costs, it costs idle or not.
-  const price = executor.kind === 'local' ? undefined : executors.workerHourPrice;
+  const price = worksHere(executor, ofIt) ? undefined : executors.workerHourPrice;
   return adviseContended(spans) ?? adviseIdle(spans, { upNow, nowMs, ...(price !== undefined && { price }) });
 }
 
@@ -62,6 +63,22 @@ export function staticClustersOf(executor: string, clusters: Iterable<Cluster>):
     (one) =>
       one.executor === executor && one.ownership === 'owned' && one.lifetime === 'static' && isLive(one),
   );
+}
+
+const atLoopback = /^\w+:\/\/(127\.|localhost:|\[::1\])/;
+
+/**
+ * Whether workers of these clusters are on this machine. Of a class that is so by its name, or where scheduler and workers
+ * are all at the loopback, as those that a function makes: a way to a scheduler elsewhere may end there, workers do not. The
+ * loopback of containers and pods is another.
+ */
+function worksHere(executor: OwnExecutor, clusters: readonly Cluster[]): boolean {
+  if (executor.kind !== 'clusterClass') return executor.kind === 'local';
+  if (isLocalCluster({ path: executor.cluster_class.replace(':', '.') })) return true;
+  const running = clusters.flatMap(({ state, info }) =>
+    state.kind === 'running' ? [state.address, ...(info?.workers ?? []).map(({ address }) => address)] : [],
+  );
+  return running.every((address) => atLoopback.test(address));
 }
 
 /** A run of an executor, from its click to its end or to now. */

@@ -5,7 +5,7 @@ import { adviseCluster } from '../../../src/core/clusterAdvice.ts';
 import { readExecutors } from '../../../src/core/executor.ts';
 import type { ClusterUse, Run, RunState } from '../../../src/core/run.ts';
 import { emptySnapshot } from '../../../src/core/store.ts';
-import { aCluster, aRun } from './samples.ts';
+import { aCluster, aRun, aWorker, infoOf } from './samples.ts';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -66,8 +66,16 @@ const staticCluster: Cluster = {
   state: { kind: 'running', sinceMs: upSinceMs, address: 'tls://10.0.0.1:8786', dashboard: null },
 };
 
-function advice(told: readonly Told[], { clusters = [] as Cluster[], price = 0, kind = 'kubernetes' } = {}) {
-  const executors = readExecutors([{ name: 'pods', kind, ...(kind !== 'local' && { image: 'etl' }) }], '');
+const fieldsOf: Readonly<Record<string, object>> = {
+  kubernetes: { image: 'etl' },
+  clusterClass: { cluster_class: 'my_clusters.make' },
+};
+
+function advice(
+  told: readonly Told[],
+  { clusters = [] as Cluster[], price = 0, kind = 'kubernetes', more = {} } = {},
+) {
+  const executors = readExecutors([{ name: 'pods', kind, ...fieldsOf[kind], ...more }], '');
   assert.deepEqual(executors.problems, []);
   return adviseCluster(
     'pods',
@@ -149,6 +157,28 @@ describe('advice to use temporary clusters', () => {
     assert.match(message({}), /, which is about 14\.09 for idle workers: /);
     assert.doesNotMatch(message({ workers: 0 }), /for idle workers/);
     assert.doesNotMatch(message({}, 'local'), /for idle workers/);
+  });
+
+  it('says no cost of a class whose workers are on this machine', () => {
+    const there = (address: string, ...workers: readonly string[]): Cluster => ({
+      ...staticCluster,
+      state: { kind: 'running', sinceMs: upSinceMs, address, dashboard: null },
+      info: infoOf(...workers.map((one, n) => aWorker(n, { address: one }))),
+    });
+    const isPriced = (cluster: Cluster, more = {}) =>
+      advice(onStatic(10), {
+        clusters: [cluster],
+        price: 0.14,
+        kind: 'clusterClass',
+        more,
+      })?.message.includes('for idle workers');
+    assert.equal(isPriced(there('tcp://127.0.0.1:1', 'tcp://127.0.0.1:2', 'tcp://127.0.0.1:3')), false);
+    assert.equal(isPriced(there('tcp://[::1]:1', 'tcp://[::1]:2')), false);
+    // By a forwarded port, and where the workers of another machine are beside their scheduler.
+    assert.equal(isPriced(there('tcp://127.0.0.1:1', 'tcp://10.0.0.2:2')), true);
+    assert.equal(isPriced(there('tcp://10.0.0.1:1', 'tcp://127.0.0.1:2')), true);
+    for (const cluster_class of ['distributed.LocalCluster', 'dask.distributed:LocalCluster'])
+      assert.equal(isPriced(there('tcp://10.0.0.1:1', 'tcp://10.0.0.1:2'), { cluster_class }), false);
   });
 
   it('does not come for one that adapts, nor where nobody knows its workers', () => {
