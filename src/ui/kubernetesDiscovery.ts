@@ -122,10 +122,7 @@ export class KubernetesDiscoverer implements vscode.Disposable {
       const { context, kubeconfig, namespace } = one;
       return [{ context, kubeconfig, namespace }];
     });
-    const others = this.#contexts().filter(
-      (context) => !configured.some((one) => one.context === context && one.kubeconfig === undefined),
-    );
-    return [...configured, ...others.map((context) => ({ context }))];
+    return [...configured, ...this.#contexts().map((context) => ({ context }))];
   }
 
   #contexts(): readonly string[] {

@@ -57,7 +57,7 @@ function aWindow(kept = new Map<string, unknown>(), bench?: Bench) {
   const rows = new PodRows(store);
   let found: readonly FoundPod[] = [];
   const discovery = new PodDiscovery({
-    ...{ log, listTimeoutMs: answerMs },
+    ...{ log, listTimeoutMs: answerMs, searchAgainMs: 500 },
     onChange: (all) => {
       found = all;
       rows.show(othersOf(all, { machine: 'm', pid: 1, isHere: () => false, isKept: () => false }));
@@ -98,6 +98,7 @@ describe('clusters of others on Kubernetes', function () {
   let core: CoreV1Api;
   let namespace: string;
   let other: string;
+  let third: string;
   let folder: string;
   const undo: (() => Promise<unknown>)[] = [];
   const windows: ReturnType<typeof aWindow>[] = [];
@@ -110,10 +111,14 @@ describe('clusters of others on Kubernetes', function () {
     ({ python } = await daskEnv('latest'));
     core = testCluster().makeApiClient(CoreV1Api);
     folder = await mkdtemp(join(tmpdir(), 'flow-clusters-discovery-'));
-    const [own, more] = await Promise.all([testNamespace('found', {}), testNamespace('hidden', {})]);
+    const [own, more, granted] = await Promise.all(
+      ['found', 'hidden', 'granted'].map((name) => testNamespace(name, {})),
+    );
+    assert.ok(own && more && granted);
     namespace = own.namespace;
     other = more.namespace;
-    undo.push(own.remove, more.remove, () => rm(folder, { recursive: true }));
+    third = granted.namespace;
+    undo.push(own.remove, more.remove, granted.remove, () => rm(folder, { recursive: true }));
   });
   afterEach(async () => {
     for (const one of windows.splice(0)) await one.close();
@@ -135,21 +140,35 @@ describe('clusters of others on Kubernetes', function () {
   const everywhere = (): ApiChoice => ({ kubeconfig: testKubernetes().kubeconfig });
   const pods = async () => (await core.listNamespacedPod({ namespace })).items;
 
-  /** A kubeconfig of somebody who may read one namespace only. */
-  async function limitedTo(where: string): Promise<string> {
-    const metadata = { name: 'reader' };
+  const metadata = { name: 'reader' };
+  const subjects = (where: string) => [{ kind: 'ServiceAccount', name: 'reader', namespace: where }];
+
+  /** Lets the reader of a namespace read the pods of one. */
+  async function mayRead(reader: string, where: string): Promise<void> {
     const rights = testCluster().makeApiClient(RbacAuthorizationV1Api);
-    await core.createNamespacedServiceAccount({ namespace: where, body: { metadata } });
     const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] }];
     await rights.createNamespacedRole({ namespace: where, body: { metadata, rules } });
-    await rights.createNamespacedRoleBinding({
-      namespace: where,
-      body: {
-        metadata,
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'reader' },
-        subjects: [{ kind: 'ServiceAccount', name: 'reader', namespace: where }],
-      },
-    });
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'reader' };
+    const body = { metadata, roleRef, subjects: subjects(reader) };
+    await rights.createNamespacedRoleBinding({ namespace: where, body });
+  }
+
+  /** Lets the reader of a namespace know which there are. */
+  async function mayListNamespaces(reader: string): Promise<void> {
+    const rights = testCluster().makeApiClient(RbacAuthorizationV1Api);
+    const own = { name: `reader-of-${reader}` };
+    const rules = [{ apiGroups: [''], resources: ['namespaces'], verbs: ['list'] }];
+    await rights.createClusterRole({ body: { metadata: own, rules } });
+    undo.push(() => rights.deleteClusterRole(own));
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', ...own };
+    await rights.createClusterRoleBinding({ body: { metadata: own, roleRef, subjects: subjects(reader) } });
+    undo.push(() => rights.deleteClusterRoleBinding(own));
+  }
+
+  /** A kubeconfig of somebody who may read one namespace only. */
+  async function limitedTo(where: string): Promise<string> {
+    await core.createNamespacedServiceAccount({ namespace: where, body: { metadata } });
+    await mayRead(where, where);
     const body = { spec: { audiences: [] as string[] } };
     const { status } = await core.createNamespacedServiceAccountToken({
       ...{ name: 'reader', namespace: where, body },
@@ -263,10 +282,11 @@ describe('clusters of others on Kubernetes', function () {
     });
   });
 
-  it('are those of the namespace where one may read no more', async () => {
+  it('are those of the namespaces that one may read, also since then', async () => {
     await Promise.all([helmRelease('prod', namespace), helmRelease('secret', other)]);
     const all = look([everywhere()]);
-    const one = look([{ kubeconfig: await limitedTo(namespace) }]);
+    const limited = await limitedTo(namespace);
+    const one = look([{ kubeconfig: limited }]);
     const helm = (window: typeof all, where: string) =>
       window.clusters(where).filter(({ pods }) => pods?.maker === 'helm');
     await until(() => helm(all, other).length === 1 && helm(one, namespace).length === 1);
@@ -284,6 +304,19 @@ describe('clusters of others on Kubernetes', function () {
     const body = { ...role, rules: [...(role.rules ?? []), forward] };
     await rights.replaceNamespacedRole({ namespace, name: 'reader', body });
     await one.attachments.detach(await one.attach(row));
+
+    // Rights that are given meanwhile: on two namespaces of the three.
+    await helmRelease('later', third);
+    await mayRead(namespace, third);
+    const named = look([{ kubeconfig: limited, namespace: third }]);
+    await until(() => helm(named, third).length === 1);
+    assert.deepEqual([helm(named, namespace), helm(one, third)], [[], []], 'nobody says that it is there');
+    await mayListNamespaces(namespace);
+    await until(() => helm(one, third).length === 1 && helm(named, namespace).length === 1);
+    for (const window of [one, named]) {
+      assert.deepEqual(window.clusters(other), []);
+      assert.deepEqual(window.log.lines, []);
+    }
   });
 
   it('are looked for after one login, and a login that fails is not repeated at once', async () => {

@@ -39,7 +39,15 @@ import {
   roomFor,
 } from './quota.ts';
 import { isThere, type Reference, referencesOf } from './references.ts';
-import { deploymentRights, isNeeded, type Right, rightsManifest, rightsOf, rightsText } from './rights.ts';
+import {
+  deploymentRights,
+  isAllowed,
+  isNeeded,
+  type Right,
+  rightsManifest,
+  rightsOf,
+  rightsText,
+} from './rights.ts';
 
 /** For the API server to say that it is there, and as long again for all else. */
 const answerMs = 8_000;
@@ -229,7 +237,7 @@ async function lookAtRights(look: Look, { minor, user }: Greeted): Promise<Allow
   let pods: boolean;
   try {
     [pods, missing, missingToDeploy] = await Promise.all([
-      isAllowed(look, { group: '', resource: 'pods', verb: 'create' }),
+      isAllowed(api, { group: '', resource: 'pods', verb: 'create' }, namespace, look.signal),
       missingOf(look, rightsOf(wayOf(executor))),
       missingOf(look, deploymentRights),
     ]);
@@ -271,8 +279,8 @@ async function lookAtRights(look: Look, { minor, user }: Greeted): Promise<Allow
   return { missing, pods, findings: [...findings, ...deploying] };
 }
 
-async function missingOf(look: Look, some: readonly Right[]): Promise<readonly Right[]> {
-  const answers = await Promise.all(some.map((right) => isAllowed(look, right)));
+async function missingOf({ api, signal }: Look, some: readonly Right[]): Promise<readonly Right[]> {
+  const answers = await Promise.all(some.map((right) => isAllowed(api, right, api.namespace, signal)));
   return some.filter((_right, n) => !answers[n]);
 }
 
@@ -288,23 +296,6 @@ function lookAtDeploying(look: Look, missing: readonly Right[], user: string | u
       actions: manifestActions(look, missing, user),
     },
   ];
-}
-
-async function isAllowed({ api, signal }: Look, { group, resource, verb }: Right): Promise<boolean> {
-  const [name, subresource] = resource.split('/');
-  const { namespace } = api;
-  const resourceAttributes = {
-    ...{ namespace, group, verb },
-    ...(name !== undefined && { resource: name }),
-    ...(subresource !== undefined && { subresource }),
-  };
-  const body = {
-    apiVersion: 'authorization.k8s.io/v1',
-    kind: 'SelfSubjectAccessReview',
-    spec: { resourceAttributes },
-  };
-  const { status } = await api.authorization.createSelfSubjectAccessReview({ body }, api.until(signal));
-  return status?.allowed === true;
 }
 
 /** For whoever may give rights. */

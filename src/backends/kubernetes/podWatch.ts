@@ -10,13 +10,12 @@ const shortestWatchMs = 1_000;
 const listTimeoutMs = 15_000;
 /** The server's answer where a version of a list is too old to go on from. */
 const gone = 410;
-const forbidden = 403;
 
 export interface PodWatchOptions {
   readonly api: KubernetesApi;
   readonly selector: string;
-  /** In all namespaces that there are, if these may be read. Else, and where not, in that of the API. */
-  readonly everywhere?: boolean;
+  /** Null: all that there are. Absent: that of the API. */
+  readonly namespace?: string | null;
   readonly signal: AbortSignal;
   /** One has come or changed. */
   readonly onPod: (pod: V1Pod) => void;
@@ -35,14 +34,15 @@ export interface PodWatchOptions {
 export class PodWatch {
   readonly #options: PodWatchOptions;
   readonly #pods = new Map<string, V1Pod>();
-  #everywhere: boolean;
+  /** Null: all. */
+  readonly #namespace: string | null;
 
   constructor(options: PodWatchOptions) {
     this.#options = options;
-    this.#everywhere = options.everywhere === true;
+    this.#namespace = options.namespace === undefined ? options.api.namespace : options.namespace;
   }
 
-  /** Those that there are, by name; by namespace and name where it looks everywhere. */
+  /** Those that there are, by name; by namespace and name where it looks into all. */
   get pods(): ReadonlyMap<string, V1Pod> {
     return this.#pods;
   }
@@ -104,15 +104,9 @@ export class PodWatch {
 
   async #ask(signal: AbortSignal): Promise<V1PodList> {
     const { api, selector: labelSelector } = this.#options;
-    if (this.#everywhere) {
-      try {
-        return await api.core.listPodForAllNamespaces({ labelSelector }, api.until(signal));
-      } catch (error) {
-        if (codeOf(error) !== forbidden) throw error;
-        this.#everywhere = false;
-      }
-    }
-    const { namespace } = api;
+    const namespace = this.#namespace;
+    if (namespace === null)
+      return await api.core.listPodForAllNamespaces({ labelSelector }, api.until(signal));
     return await api.core.listNamespacedPod({ namespace, labelSelector }, api.until(signal));
   }
 
@@ -121,7 +115,8 @@ export class PodWatch {
     const { api, selector, signal } = this.#options;
     let last = version;
     let refused: unknown;
-    const path = this.#everywhere ? '/api/v1/pods' : `/api/v1/namespaces/${api.namespace}/pods`;
+    const namespace = this.#namespace;
+    const path = namespace === null ? '/api/v1/pods' : `/api/v1/namespaces/${namespace}/pods`;
     await api.watch(path, { labelSelector: selector, resourceVersion: version }, signal, (type, object) => {
       if (type === 'ERROR') {
         refused = object;
@@ -149,6 +144,6 @@ export class PodWatch {
   }
 
   #key({ metadata: { name = '', namespace = '' } = {} }: V1Pod): string {
-    return this.#options.everywhere ? `${namespace}/${name}` : name;
+    return this.#namespace === null ? `${namespace}/${name}` : name;
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Manifest } from '../../core/kubernetesExecutor.ts';
+import type { KubernetesApi } from './kubernetesApi.ts';
 import type { Way } from './objects.ts';
 import { daskClusters, daskWorkerGroups, operatorGroup } from './operatorManifests.ts';
 
@@ -84,6 +85,28 @@ export const deploymentRights: readonly Right[] = [
   ...onEach({ group: 'apps', resource: 'deployments/scale' }, 'get', 'patch'),
   ...onEach({ group: '', resource: 'pods' }, 'create', 'patch'),
 ];
+
+/** Whether the user has a right in a namespace, by the API server's own word. */
+export async function isAllowed(
+  api: KubernetesApi,
+  { group, resource, verb }: Pick<Right, 'group' | 'resource' | 'verb'>,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [name, subresource] = resource.split('/');
+  const resourceAttributes = {
+    ...{ namespace, group, verb },
+    ...(name !== undefined && { resource: name }),
+    ...(subresource !== undefined && { subresource }),
+  };
+  const body = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes },
+  };
+  const { status } = await api.authorization.createSelfSubjectAccessReview({ body }, api.until(signal));
+  return status?.allowed === true;
+}
 
 /** Those that clusters take that are made so. */
 export const rightsOf = (way: Way): readonly Right[] =>
