@@ -8,8 +8,8 @@ import { type Finding, foundBy } from '../core/preflight/finding.ts';
 import type { Security } from '../core/security.ts';
 import { locateScheduler } from '../dask/locate.ts';
 import type { PythonHost } from '../host/pythonHost.ts';
-import { preflight, preflightSeconds } from './preflight.ts';
-import { checkPackages } from './requirements.ts';
+import { type PreflightRequest, preflight, preflightSeconds } from './preflight.ts';
+import { checkPackages, suitableHost } from './requirements.ts';
 
 /** What a check of an executor takes. */
 export interface CheckMeans {
@@ -17,6 +17,8 @@ export interface CheckMeans {
   host(): Promise<PythonHost>;
   /** Certificates of an existing cluster, as far as they are known. */
   security(executor: ExistingExecutor): Promise<Security | undefined>;
+  /** What is to run on it; absent: nothing in particular. */
+  readonly flow?: PreflightRequest['flow'];
   readonly signal: AbortSignal;
   stage(text: string): void;
 }
@@ -77,7 +79,7 @@ async function lookAtClass(executor: ClusterClassExecutor, means: CheckMeans): P
 }
 
 async function lookAtExisting(executor: ExistingExecutor, means: CheckMeans): Promise<Finding[]> {
-  const { signal, stage } = means;
+  const { flow, signal, stage } = means;
   stage(`asking ${executor.address}`);
   const security = await means.security(executor);
   const found = await locateScheduler(executor.address, { signal, security });
@@ -89,10 +91,14 @@ async function lookAtExisting(executor: ExistingExecutor, means: CheckMeans): Pr
   const { address } = found;
   const answers: Finding = { severity: 'good', message: `The scheduler at ${address} answers` };
   stage('starting Python');
-  const host = await means.host();
+  const known = await means.host();
+  const host = flow ? await suitableHost(known, () => means.host(), flow.api) : known;
   await host.whenReady();
   stage(`asking the scheduler and its workers (at most ${preflightSeconds} s)`);
   const handle = { address, ...(security && { security }) };
   const cluster = { ownership: 'discovered' } as const;
-  return [answers, ...(await preflight({ host, cluster, handle, brief: false, signal }))];
+  return [
+    answers,
+    ...(await preflight({ host, cluster, handle, ...(flow && { flow }), brief: false, signal })),
+  ];
 }

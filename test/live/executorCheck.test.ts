@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Executor } from '../../src/core/executor.ts';
 import type { PythonHost } from '../../src/host/pythonHost.ts';
-import { checkExecutor } from '../../src/runs/executorCheck.ts';
+import { type CheckMeans, checkExecutor } from '../../src/runs/executorCheck.ts';
 import { liveHost, pythonOf } from '../support/hostLive.ts';
 import { startBed } from '../support/schedulerBed.ts';
 
@@ -15,9 +18,13 @@ describe('the check of an executor', function () {
   });
   after(() => host.dispose());
 
-  async function check(executor: Executor, signal = new AbortController().signal): Promise<string[]> {
+  async function check(
+    executor: Executor,
+    signal = new AbortController().signal,
+    flow?: CheckMeans['flow'],
+  ): Promise<string[]> {
     const findings = await checkExecutor(executor, {
-      ...{ signal, stage: () => undefined },
+      ...{ signal, stage: () => undefined, ...(flow && { flow }) },
       host: async () => host,
       security: async () => undefined,
     });
@@ -47,6 +54,7 @@ describe('the check of an executor', function () {
   });
 
   it('asks a scheduler that is there, and its workers; says who does not answer', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'check-'));
     const bed = await startBed({ version: 'latest', python: await pythonOf('dask-latest'), workers: 1 });
     const executor: Executor = { name: 'a', kind: 'existing', address: bed.address };
     try {
@@ -56,7 +64,13 @@ describe('the check of an executor', function () {
         found.filter((text) => text.startsWith('error')),
         [],
       );
+      // For a flow its modules are looked for as well.
+      const file = join(folder, 'needs.py');
+      await writeFile(file, 'import nowhere_to_be_found\nimport dask\n');
+      const forFlow = await check(executor, undefined, { file, api: 'dask' });
+      assert.match(forFlow.join('\n'), /nowhere_to_be_found/);
     } finally {
+      await rm(folder, { recursive: true });
       await bed.stop();
     }
     assert.match((await check(executor))[0] ?? '', /^error: Can’t connect to tcp:/);
