@@ -46,7 +46,7 @@ function codeOf(executor: Executor, api: CodeApi): Code {
     }
     case 'kubernetes':
       return {
-        why: 'Export for Kubernetes… has it for KubeCluster. Or start a static cluster, and let your code connect to that: Insert Client Code on its row.',
+        why: 'Configure Executors has it for KubeCluster. Or start a static cluster, and let your code connect to that: Insert Client Code on its row.',
       };
     default:
       return {
@@ -58,8 +58,9 @@ function codeOf(executor: Executor, api: CodeApi): Code {
 /** Of a task runner or an executor of Prefect, both of which have the same keywords. */
 type Arguments = ConstructorParameters<typeof PythonCall>[1];
 
-function taskRunner(
-  api: 'prefect1' | 'prefect3',
+/** @param before lines in front of it */
+export function taskRunner(
+  api: Exclude<CodeApi, 'dask'>,
   keywords: Arguments,
   before: readonly string[] = [],
 ): string {

@@ -75,15 +75,24 @@ export function draftOf(forms: readonly KindForm[], saved: Saved | undefined, ki
 /**
  * A draft filled from what code says. What stood in the form of another kind is kept for that.
  * @param draft the one that is to be filled; its executor of the settings stays the one that is changed
+ * @param was what the code of the draft as it is says: only what differs from that goes into the fields, as they may say more
  */
 export function filledDraft(
   forms: readonly KindForm[],
   { profile, leftOut }: SavedExecutor,
   { saved, base, kind, values, others }: Draft,
+  was?: SavedExecutor,
 ): Draft {
   const form = formOf(forms, profile.kind);
+  const isSameKind = kind === form.kind && was?.profile.kind === kind;
+  const before = isSameKind ? formValues(form, { ...was.profile }) : {};
+  const read = Object.entries(formValues(form, { ...profile }));
+  const filled = read.map(([path, value]) => {
+    const stays = path in before && same(before[path], value);
+    return [path, (stays ? values[path] : undefined) ?? value] as const;
+  });
   return {
-    ...{ saved, base, kind: form.kind, values: formValues(form, { ...profile }) },
+    ...{ saved, base, kind: form.kind, values: Object.fromEntries(filled) },
     others: kind === form.kind ? others : { ...others, [kind]: values },
     ...(leftOut.length > 0 && { leftOut }),
   };
@@ -150,6 +159,8 @@ export interface DraftCheck {
   readonly profile: Profile;
   /** Undefined while something is wrong. */
   readonly executor?: Executor;
+  /** What its code is made from, which does without a name of its own, and whatever its class makes of the arguments. */
+  readonly sayable?: Executor;
   /** By the fields' paths. */
   readonly problems: Readonly<Record<string, string>>;
   /** What is wrong with no field of the form, then what is to be known. */
@@ -203,6 +214,8 @@ export function checkDraft(draft: Draft, { forms, saved, machine, about }: Draft
   const others = saved.filter(({ key, index }) => key !== draft.saved && index !== undefined);
   if (others.some((one) => one.profile.name === profile.name)) problems.name ??= nameTaken;
   const executor = 'executor' in read && Object.keys(problems).length === 0 ? read.executor : undefined;
+  const named = executor ? read : readExecutor({ ...profile, name: profile.name ?? usualName });
+  const sayable = Object.keys(unreadable).length === 0 && 'executor' in named ? named.executor : undefined;
   if (draft.leftOut?.length)
     findings.push({
       severity: 'warning',
@@ -219,6 +232,7 @@ export function checkDraft(draft: Draft, { forms, saved, machine, about }: Draft
   return {
     profile,
     ...(executor && { executor }),
+    ...(sayable && { sayable }),
     ...(outdated !== undefined && { outdated }),
     problems,
     findings,
@@ -270,13 +284,17 @@ function localSize(profile: Profile, { cores }: Machine): Readonly<Record<string
   };
 }
 
+/** What code calls an executor that has no name yet. */
+export const usualName = 'executor';
+
 /** An executor in somebody's words. */
 export interface CodeTab {
   readonly title: string;
   readonly text?: string;
-  /** That of the files that it can stand in. */
-  readonly language?: 'python' | 'yaml';
-  /** Where there is no text: why. */
+  readonly language: 'python' | 'json' | 'yaml';
+  /** The form follows what is written there. */
+  readonly editable: boolean;
+  /** Why there is no text, or none that can be edited. */
   readonly why?: string;
 }
 
@@ -286,13 +304,43 @@ const apis: readonly (readonly [CodeApi, string])[] = [
   ['dask', 'Dask'],
 ];
 
-/** The same executor as code of each API, and as it stands in the settings. */
-export function codeTabs({ executor, profile }: Pick<DraftCheck, 'executor' | 'profile'>): CodeTab[] {
+/** Texts that take a moment to be written, by the titles of their tabs; or why there are none. */
+export type LateTexts = Readonly<Record<string, Pick<CodeTab, 'text' | 'why'>>>;
+
+/** Titles of the texts of pods: their code by API, their manifests. */
+export const lateTitles: readonly (readonly [CodeApi | 'manifests', string])[] = [
+  ...apis,
+  ['manifests', 'YAML'],
+];
+
+/**
+ * The same executor as code of each API, and as it stands in the settings, in JSON and YAML.
+ * @param late those that were written meanwhile
+ */
+export function codeTabs(
+  { sayable, profile }: Pick<DraftCheck, 'sayable' | 'profile'>,
+  late: LateTexts,
+): CodeTab[] {
+  const json = JSON.stringify(profile, undefined, 2);
+  const settings: CodeTab = { title: 'JSON', text: json, language: 'json', editable: true };
+  if (profile.kind === 'kubernetes') {
+    const none: LateTexts[string] = { why: sayable ? 'Writing it…' : noCode };
+    const written = lateTitles.map(([api, title]): CodeTab => {
+      const language = api === 'manifests' ? 'yaml' : 'python';
+      const { text, why = oneWay } = late[title] ?? none;
+      return { title, ...(text !== undefined && { text }), language, editable: false, why };
+    });
+    return written.toSpliced(apis.length, 0, settings);
+  }
   const code = apis.map(([api, title]): CodeTab => {
-    if (!executor) return { title, why: 'There is code when the form has no problem.' };
-    const text = executorCode(executor, api);
-    if (text !== undefined) return { title, text, language: 'python' };
-    return { title, why: whyNoCode(executor, api) ?? '' };
+    const tab = { title, language: 'python', editable: true } as const;
+    if (!sayable) return { ...tab, why: noCode };
+    const text = executorCode(sayable, api);
+    return text === undefined ? { ...tab, why: whyNoCode(sayable, api) ?? '' } : { ...tab, text };
   });
-  return [...code, { title: 'JSON', text: JSON.stringify(profile, undefined, 2) }];
+  const yaml = late.YAML ?? { why: 'Writing it…' };
+  return [...code, settings, { title: 'YAML', language: 'yaml', editable: true, ...yaml }];
 }
+
+const noCode = 'There is code when the form has no problem.';
+const oneWay = 'To be copied: what pods are told has no way back into the form. JSON has.';

@@ -70,6 +70,15 @@ export interface WrittenExecutor {
   readonly others?: WrittenFields;
 }
 
+/** What lines of Python make, or why that can't be told. */
+export type ReadLines = { readonly written: WrittenExecutor } | UnreadLines;
+
+export interface UnreadLines {
+  readonly problem: string;
+  /** Zero-based; absent: it is none of them in particular. */
+  readonly line?: number;
+}
+
 /** A function or class of a file that makes a cluster. */
 export interface ClusterMaker {
   readonly name: string;

@@ -1,6 +1,6 @@
-import type { WrittenExecutor, WrittenType } from '../core/written.ts';
+import type { ReadLines, UnreadLines, WrittenExecutor, WrittenType } from '../core/written.ts';
 import { FlowDocument } from './document.ts';
-import type { PythonParser } from './parser.ts';
+import type { PythonParser, SyntaxNode } from './parser.ts';
 
 /** Names as one finds them in documentation, without the lines that import them. */
 const imports = [
@@ -17,17 +17,35 @@ const order: readonly WrittenType[] = [
 
 /**
  * The executor that some lines of Python make, which need not be a whole file: what a flow in them runs on, else the call of
- * one of the classes. Nothing is run. Undefined if there is none to be read.
+ * one of the classes. Nothing is run. Lines that are no Python, or not whole yet, are not guessed at.
  */
-export function pastedExecutor(parser: PythonParser, code: string): WrittenExecutor | undefined {
-  const text = dedented(code).replace(/,\s*$/, '');
-  for (const whole of [text, [...imports, text].join('\n')]) {
-    const analysis = new FlowDocument(parser, 'pasted.py').analysis(`${whole}\n`);
+export function pastedExecutor(parser: PythonParser, code: string): ReadLines {
+  const text = completed(dedented(code).replace(/,\s*$/, ''));
+  const broken = parser.read(text, brokenLine);
+  if (broken) return broken;
+  for (const before of [[], imports]) {
+    const analysis = new FlowDocument(parser, 'pasted.py').analysis(`${[...before, text].join('\n')}\n`);
     const ofFlow = analysis?.flows.flatMap(({ executors }) => executors)[0];
     const found = ofFlow ?? byOrder(analysis?.executors.all() ?? [])[0];
-    if (found) return found.written;
+    if (found) return { written: { ...found.written, line: found.written.line - before.length } };
   }
-  return undefined;
+  return {
+    problem:
+      'There is no DaskTaskRunner, DaskExecutor, LocalDaskExecutor, Client or cluster of Dask in it that can be read.',
+  };
+}
+
+/** Where a text is no Python; undefined where it is. */
+function brokenLine(root: SyntaxNode): UnreadLines | undefined {
+  if (!root.hasError) return undefined;
+  let node = root;
+  for (;;) {
+    const inner = node.children.find((child) => child?.hasError || child?.isError || child?.isMissing);
+    if (!inner) break;
+    node = inner;
+  }
+  const problem = node.isMissing ? `“${node.type}” is missing` : 'this is no Python, or not whole yet';
+  return { problem, line: (secondOnLine(node) ?? node).startPosition.row };
 }
 
 const byOrder = <T extends { readonly written: WrittenExecutor }>(found: readonly T[]): T[] =>
@@ -40,3 +58,14 @@ function dedented(code: string): string {
   const depth = Math.min(...depths);
   return Number.isFinite(depth) ? lines.map((line) => line.slice(depth)).join('\n') : '';
 }
+
+/** A statement that begins where another one has not ended its line: no node of its own tells of that. */
+const secondOnLine = ({ children }: SyntaxNode): SyntaxNode | undefined =>
+  children.find((child, i) => {
+    const before = children[i - 1];
+    return child?.isNamed && before?.isNamed && before.endPosition.row === child.startPosition.row;
+  }) ?? undefined;
+
+/** A decorator is copied without its flow. */
+const completed = (text: string): string =>
+  /^@[^\n]*(?:\n[^\S\n].*|\n\).*)*\s*$/.test(text) ? `${text.trimEnd()}\ndef flow():\n    pass` : text;

@@ -9,6 +9,8 @@ export interface ListedExecutor {
   readonly key: string;
   /** It has changes that are not saved. */
   readonly changed: boolean;
+  /** It is not in the settings any more. */
+  readonly removed?: boolean;
 }
 
 /** What a check has found. */
@@ -36,6 +38,8 @@ export interface PanelView
   readonly usable: boolean;
   /** What the button says that starts a cluster from it, or attaches to it; undefined: there is no cluster. */
   readonly start?: string | undefined;
+  /** The settings do not have it any more. */
+  readonly removed?: boolean;
   /** It stands in the settings and can be deleted. */
   readonly deletable: boolean;
   /** Where Save writes to: `workspace settings`. */
@@ -46,6 +50,17 @@ export interface PanelView
 export interface PanelState {
   /** The executor that it shows. */
   readonly saved?: string | undefined;
+  /** The title of the tab of code that it shows. */
+  readonly tab?: string | undefined;
+  /** Code that the form does not follow (yet). */
+  readonly code?: EnteredCode | undefined;
+}
+
+/** Code that was changed by hand. */
+export interface EnteredCode {
+  /** Of its tab. */
+  readonly title: string;
+  readonly text: string;
 }
 
 /** What the extension sends to the panel. */
@@ -59,11 +74,20 @@ export type ToPanel =
       readonly kinds: readonly string[];
       readonly draft: Draft;
       readonly view: PanelView;
+      /** The code that it was filled from; then the drawing is the one that there was. */
+      readonly read?: EnteredCode;
     }
-  /** The same one, checked. @param answers what was asked for with what was entered */
-  | { readonly type: 'check'; readonly view: PanelView; readonly answers?: PanelAction }
-  /** Why the form could not be filled from code. */
-  | { readonly type: 'unread'; readonly problem: string };
+  /**
+   * The same one, checked.
+   * @param answers what was asked for with what was entered
+   * @param unread why the form could not be filled from code
+   */
+  | {
+      readonly type: 'check';
+      readonly view: PanelView;
+      readonly answers?: PanelAction;
+      readonly unread?: EnteredCode & { readonly problem: string };
+    };
 
 /** What a button of the panel asks for. */
 export type PanelAction = (typeof actions)[number];
@@ -87,6 +111,8 @@ export interface Entered {
   /** The drawing that it was entered into: what came too late for the last one goes to no other executor. */
   readonly drawing: number;
   readonly draft: Omit<Draft, 'base'>;
+  /** Code that the form has not followed yet. */
+  readonly code?: EnteredCode | undefined;
 }
 
 /** What the panel sends to the extension. */
@@ -95,12 +121,12 @@ export type FromPanel =
   | { readonly type: 'ready' }
   | { readonly type: 'open'; readonly key: string }
   | ({ readonly type: 'changed' } & Entered)
+  /** The form is to be as it was before the code was changed. */
+  | ({ readonly type: 'restore' } & Entered)
   | ({ readonly type: 'kind'; readonly kind: string } & Entered)
   | ({ readonly type: 'act'; readonly action: PanelAction } & Entered)
   /** A button of something that a check has found, both by their places. */
   | { readonly type: 'mend'; readonly finding: number; readonly action: number }
-  /** Lines of Python to fill the form from. */
-  | ({ readonly type: 'fill'; readonly code: string } & Entered)
   | ({ readonly type: 'code'; readonly action: 'copy' | 'insert'; readonly title: string } & Entered);
 
 const values = z.record(z.string(), z.union([z.string(), z.array(z.tuple([z.string(), z.string()]))]));
@@ -115,12 +141,15 @@ const draft = z.object({
 
 const keptDraft = z.extend(draft, { base: z.optional(z.record(z.string(), z.unknown())) });
 
-const entered = { drawing: z.int(), draft };
+const code = z.object({ title: z.string(), text: z.string() });
+
+const entered = { drawing: z.int(), draft, code: z.optional(code) };
 
 const fromPanel = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready') }),
   z.object({ type: z.literal('open'), key: z.string() }),
   z.object({ type: z.literal('changed'), ...entered }),
+  z.object({ type: z.literal('restore'), ...entered }),
   z.object({ type: z.literal('kind'), kind: z.string(), ...entered }),
   z.object({
     type: z.literal('act'),
@@ -128,7 +157,6 @@ const fromPanel = z.discriminatedUnion('type', [
     ...entered,
   }),
   z.object({ type: z.literal('mend'), finding: z.int(), action: z.int() }),
-  z.object({ type: z.literal('fill'), code: z.string(), ...entered }),
   z.object({ type: z.literal('code'), action: z.enum(['copy', 'insert']), title: z.string(), ...entered }),
 ]);
 
@@ -140,7 +168,9 @@ export function readFromPanel(message: unknown): FromPanel | undefined {
 
 /** What a panel has kept; nothing where that is none. */
 export function readPanelState(kept: unknown): PanelState {
-  const read = z.object({ saved: z.optional(z.string()) }).safeParse(kept);
+  const read = z
+    .object({ saved: z.optional(z.string()), tab: z.optional(z.string()), code: z.optional(code) })
+    .safeParse(kept);
   return read.success ? read.data : {};
 }
 

@@ -46,7 +46,7 @@ export const FLOWS_REQUEST = 'flowClusters/flows';
 export const EXECUTORS_REQUEST = 'flowClusters/executors';
 /** Extension → server request: what makes clusters in a document; params {@link FlowsParams}, result `ClusterMaker[]`. */
 export const MAKERS_REQUEST = 'flowClusters/clusterMakers';
-/** Extension → server request: the executor that some lines make; params {@link PastedParams}, result `WrittenExecutor | null`. */
+/** Extension → server request: the executor that some lines make; params {@link PastedParams}, result `ReadLines`. */
 export const PASTED_REQUEST = 'flowClusters/pasted';
 /** Server → extension notification: a document with at least one flow is open (so a host may be warmed). */
 export const FLOW_SEEN = 'flowClusters/flowSeen';

@@ -13,7 +13,7 @@ import {
   TextDocuments,
 } from 'vscode-languageserver';
 import type { FlowDef, FlowExecutors } from '../core/flow.ts';
-import type { ClusterMaker, WrittenExecutor } from '../core/written.ts';
+import type { ClusterMaker, ReadLines } from '../core/written.ts';
 import type { PythonParser } from '../flows/parser.ts';
 import { pastedExecutor } from '../flows/pasted.ts';
 import {
@@ -87,7 +87,7 @@ class FlowService {
     connection.onRequest(EXECUTORS_REQUEST, ({ uri }: FlowsParams) => this.executors(uri));
     connection.onRequest(MAKERS_REQUEST, ({ uri }: FlowsParams) => this.clusterMakers(uri));
     connection.onRequest(FLOWS_REQUEST, ({ uri }: FlowsParams) => this.flows(uri));
-    connection.onRequest(PASTED_REQUEST, ({ code }: PastedParams) => this.pasted(code));
+    connection.onRequest<ReadLines, void>(PASTED_REQUEST, ({ code }: PastedParams) => this.pasted(code));
     connection.onNotification(LENS_STATE, (state: LensState) => this.show(state));
     documents.onDidOpen(({ document }) => void this.flows(document.uri));
     documents.onDidClose(({ document }) => this.seen.delete(document.uri));
@@ -124,13 +124,13 @@ class FlowService {
     return this.read(uri, 'clusters', (document, parser) => document.clusterMakers(parser));
   }
 
-  /** Null if there is none to be read. Never rejects. */
-  private async pasted(code: string): Promise<WrittenExecutor | null> {
+  /** Never rejects. */
+  private async pasted(code: string): Promise<ReadLines> {
     try {
-      return pastedExecutor(await this.parser, code) ?? null;
+      return pastedExecutor(await this.parser, code);
     } catch (error) {
       this.log('No executor for pasted code', error);
-      return null;
+      return { problem: 'It could not be read: the log “Flow Clusters Language Server” says why.' };
     }
   }
 

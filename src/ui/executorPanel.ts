@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { Deployments } from '../backends/kubernetes/deployment/deployments.ts';
-import { nameFrom } from '../backends/kubernetes/deployment/shape.ts';
 import type { ClassAbout } from '../core/classArguments.ts';
 import { UserError } from '../core/errors.ts';
 import { type Executor, makesClusters } from '../core/executor.ts';
 import {
   type CodeTab,
   checkDraft,
-  codeTabs,
   type Draft,
   type DraftCheck,
   draftOf,
   filledDraft,
   formOf,
   rebased,
+  usualName,
   withKind,
 } from '../core/executorDraft.ts';
 import { type KindForm, kindForms, type Schema } from '../core/executorForm.ts';
@@ -24,6 +24,7 @@ import type { Finding } from '../core/preflight/finding.ts';
 import { savedExecutor } from '../core/savedExecutor.ts';
 import {
   type CheckedExecutor,
+  type EnteredCode,
   type FromPanel,
   type PanelAction,
   type PanelLane,
@@ -34,11 +35,12 @@ import {
   type ToPanel,
 } from '../protocol/executorPanel.ts';
 import type { Attachments } from '../runs/attachments.ts';
-import { checkExecutor } from '../runs/executorCheck.ts';
+import { type CheckMeans, checkExecutor } from '../runs/executorCheck.ts';
 import type { AttachCommands } from './attachCommands.ts';
 import { executorForCode } from './certificates.ts';
 import { insertIntoEditor } from './clientCommands.ts';
 import type { ClusterCommands } from './clusterCommands.ts';
+import { CodeSide } from './executorCodeSide.ts';
 import {
   changeExecutors,
   editableExecutors,
@@ -66,32 +68,27 @@ export interface ExecutorPanelOptions {
   readonly log: vscode.LogOutputChannel;
 }
 
-/** An executor as YAML; the tab of one that was written before stays until this one is. */
-interface Yaml {
-  readonly profile: string;
-  readonly tab?: CodeTab | undefined;
-}
-
 /** What a check has found; nothing yet while it looks. */
 interface Checked {
   /** The executor as it was then. */
   readonly profile: string;
   readonly findings?: readonly Finding[];
+  /** The file that it was for as well. */
+  readonly file?: string;
 }
 
 const viewType = 'flowClusters.executorPanel';
-/** Key of the workspace's memory. */
 /** What clicks of one that is meant as one are apart at most, as systems have it. */
 const doubleClickMs = 500;
+/** Key of the workspace's memory. */
 const draftsKey = 'executorDrafts';
 const shownMs = 5_000;
-const usualName = 'executor';
-const noCode =
-  'There is no DaskTaskRunner, DaskExecutor, LocalDaskExecutor, Client or cluster of Dask in it that can be read.';
 const lanes: Readonly<Partial<Record<PanelAction, PanelLane>>> = {
   ...{ save: 'edit', new: 'edit', duplicate: 'edit', delete: 'edit', discard: 'edit', keep: 'edit' },
   ...{ start: 'start', run: 'run' },
 };
+/** What uses the executor as it is entered: not done while there is code that can't be read. */
+const readers: ReadonlySet<PanelAction> = new Set(['save', 'start', 'run', 'duplicate', 'check']);
 
 /**
  * The editor tab "Executors": a form for one executor at a time, checked as one types, with the same as code beside it.
@@ -104,14 +101,17 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
   #panel: vscode.WebviewPanel | undefined;
   #draft: Draft;
   #drawing = 0;
+  /** What was drawn before the settings were changed by hand: what was being entered then is not lost. */
+  #before: { readonly drawing: number; readonly base: Draft['base'] } | undefined;
+  /** The end of what was entered last: one after the other is taken. */
+  #entered: Promise<unknown> = Promise.resolve();
   /** The class that was read last. */
   #about: ClassAbout | undefined;
   /** Of the class that is read now, or was. */
   #stopReading = new AbortController();
   /** What was found of the executor that was checked last; undefined while it is looked at. */
   #checked: Checked | undefined;
-  /** What was written last, and of what. */
-  #yaml: Yaml | undefined;
+  readonly #code: CodeSide;
   /** What is being done. */
   readonly #busy = new Set<PanelLane>();
   /** The end of the edit that goes on. */
@@ -125,6 +125,12 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
     this.#options = options;
     this.#forms = kindForms(executorSchema(options.extension));
     this.#draft = draftOf(this.#forms, undefined);
+    this.#code = new CodeSide({
+      deployments: options.deployments,
+      pasted: async (code) => (await options.lenses.language()).pasted(code),
+      forCode: (executor) => executorForCode(executor, options.log),
+      written: () => this.#tell({ type: 'check', view: this.#view() }),
+    });
     const follow = (editor: vscode.TextEditor | undefined) => {
       if (editor?.document.languageId === 'python') this.#file = editor.document.uri;
     };
@@ -191,16 +197,10 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
   }
 
   async #hear(message: FromPanel): Promise<void> {
-    if ('draft' in message) {
-      // What was entered before another executor was drawn is not meant for that.
-      if (message.drawing !== this.#drawing) return;
-      this.#keep({ ...message.draft, base: this.#draft.base });
-      this.#tell({
-        ...{ type: 'check', view: this.#view() },
-        ...(message.type === 'act' && { answers: message.action }),
-      });
-    }
-    if (message.type === 'kind' || message.type === 'open' || message.type === 'fill') {
+    const entered = this.#entered.then(() => this.#enter(message));
+    this.#entered = entered.catch(() => undefined);
+    if (!(await entered)) return;
+    if (message.type === 'kind' || message.type === 'open' || message.type === 'restore') {
       await this.#edited;
       if ('drawing' in message && message.drawing !== this.#drawing) return;
     }
@@ -213,14 +213,14 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
       case 'kind':
         this.#show(withKind(this.#draft, this.#forms, message.kind));
         return;
+      case 'restore':
+        this.#show({ ...message.draft, base: this.#draft.base });
+        return;
       case 'open':
         this.#show(this.#draftFor(message.key));
         return;
       case 'act':
         await this.#actAlone(message.action);
-        return;
-      case 'fill':
-        await this.#fillFrom(message.code);
         return;
       case 'mend': {
         const mending = this.#checked?.findings?.[message.finding]?.actions?.[message.action];
@@ -228,11 +228,44 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
         return;
       }
       case 'code':
-        await this.#code(message.action, message.title);
+        await this.#give(message.action, message.title);
         return;
       default:
         message satisfies never;
     }
+  }
+
+  /** Takes what is entered at the moment of a message. @returns whether what the message asks for is to be done */
+  async #enter(message: FromPanel): Promise<boolean> {
+    if (!('draft' in message)) return true;
+    const { drawing, draft, code } = message;
+    if (drawing !== this.#drawing) {
+      // What was entered before another executor was drawn is not meant for that.
+      if (message.type === 'changed' && drawing === this.#before?.drawing)
+        this.#enterLate(draft, this.#before.base);
+      return false;
+    }
+    this.#keep({ ...draft, base: this.#draft.base });
+    const problem = code && (await this.#fillFrom(code));
+    if (drawing !== this.#drawing) return false;
+    const isRefused =
+      problem !== undefined &&
+      (message.type === 'code' || (message.type === 'act' && readers.has(message.action)));
+    this.#tell({
+      ...{ type: 'check', view: this.#view() },
+      ...(message.type === 'act' && !isRefused && { answers: message.action }),
+      ...(code && problem !== undefined && { unread: { ...code, problem } }),
+    });
+    return !isRefused;
+  }
+
+  /** What was entered when the settings had changed and the panel did not show that yet. */
+  #enterLate(draft: Omit<Draft, 'base'>, base: Draft['base']): void {
+    if (draft.saved === undefined || draft.saved !== this.#draft.saved) return;
+    const shown = { drawing: this.#drawing, base: this.#draft.base };
+    this.#keep({ ...draft, base });
+    this.#show(this.#draftFor(draft.saved));
+    this.#before = shown;
   }
 
   /** Does one at a time of the actions that would otherwise be done twice by a double click. */
@@ -282,7 +315,7 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
         return;
       case 'discard':
         this.#forget(this.#draft.saved);
-        this.#show(this.#draftFor(this.#draft.saved ?? editableExecutors()[0]?.key ?? ''));
+        this.#show(this.#draftFor(this.#isRemoved() ? undefined : this.#draft.saved));
         return;
       case 'keep': {
         const now = editableExecutors().find(({ key }) => key === this.#draft.saved);
@@ -371,7 +404,12 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
     requireTrust();
     const executor = usable(check);
     const { flows, attachments } = this.#options;
-    const looking: Checked = { profile: JSON.stringify(check.profile) };
+    const file = executor.kind === 'existing' ? this.#file : undefined;
+    const flow = file && (await this.#flowOf(file));
+    const looking: Checked = {
+      profile: JSON.stringify(check.profile),
+      ...(flow && { file: basename(flow.file) }),
+    };
     const done = (checked: Checked | undefined) => {
       if (this.#checked !== looking) return;
       this.#checked = checked;
@@ -384,6 +422,7 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
         checkExecutor(executor, {
           ...{ signal, stage },
           host: () => flows.host(this.#file),
+          ...(flow && { flow }),
           security: async (one) => (await attachments.certificates(one.address, one))?.security,
         }),
       );
@@ -392,6 +431,13 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
       done(undefined);
       throw error;
     }
+  }
+
+  /** What is known of the flow of a file, as far as checks ask. */
+  async #flowOf(file: vscode.Uri): Promise<CheckMeans['flow']> {
+    if (file.scheme !== 'file') return undefined;
+    const [first] = await (await this.#options.lenses.language()).flows(file.toString());
+    return first && { file: file.fsPath, api: first.api };
   }
 
   async #duplicate({ profile }: DraftCheck): Promise<void> {
@@ -433,51 +479,12 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
       { before: saved.key },
     );
     this.#forget(saved.key);
-    this.#show(this.#draftFor(editableExecutors()[0]?.key ?? ''));
+    this.#show(this.#draftFor(undefined));
   }
 
-  /** As code can name it; the settings as they are. */
-  #codeTabs(check: DraftCheck): CodeTab[] {
-    const { executor, profile } = check;
-    const code = codeTabs({ executor: executor && executorForCode(executor, this.#options.log), profile });
-    return [...code, this.#yamlTab(check)];
-  }
-
-  /** Written when it is first looked at: what writes it takes a moment to load. */
-  #yamlTab({ executor, profile }: DraftCheck): CodeTab {
-    const title = 'YAML';
-    if (!executor) return { title, why: 'There is YAML when the form has no problem.' };
-    const key = JSON.stringify(profile);
-    if (this.#yaml?.profile !== key) void this.#writeYaml(executor, profile);
-    return this.#yaml?.tab ?? { title, why: 'Writing it…' };
-  }
-
-  async #writeYaml(executor: Executor, profile: DraftCheck['profile']): Promise<void> {
-    const yaml: Yaml = { profile: JSON.stringify(profile), tab: this.#yaml?.tab };
-    this.#yaml = yaml;
-    const tab = await this.#yamlOf(executor, profile).then(
-      (text): CodeTab => ({ title: 'YAML', text: text.trimEnd(), language: 'yaml' }),
-      (error: unknown): CodeTab => {
-        const { message, hint } = toFailure(error);
-        return { title: 'YAML', why: [message, hint].filter(Boolean).join('. ') };
-      },
-    );
-    // Typed on meanwhile.
-    if (this.#yaml !== yaml) return;
-    this.#yaml = { ...yaml, tab };
-    this.#tell({ type: 'check', view: this.#view() });
-  }
-
-  /** Of pods their manifests, of all else the lines of the setting. */
-  async #yamlOf(executor: Executor, profile: DraftCheck['profile']): Promise<string> {
-    if (executor.kind === 'kubernetes')
-      return this.#options.deployments.manifests(executor, nameFrom(executor.name));
-    const { stringify } = await import('../core/yaml.ts');
-    return stringify(profile);
-  }
-
-  async #code(action: 'copy' | 'insert', title: string): Promise<void> {
-    const tab = this.#codeTabs(this.#check()).find((one) => one.title === title);
+  /** Code for somewhere else. */
+  async #give(action: 'copy' | 'insert', title: string): Promise<void> {
+    const tab = this.#code.tabs(this.#check()).find((one) => one.title === title);
     if (tab?.text === undefined) return;
     const editor = action === 'insert' ? await this.#editorFor(tab) : undefined;
     const where = editor && (await insertIntoEditor(tab.text, editor));
@@ -487,19 +494,27 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
     vscode.window.setStatusBarMessage(where ? `${title} code inserted into ${where}` : without, shownMs);
   }
 
-  /** Fills the form from lines of Python. What can't be read of them is said. */
-  async #fillFrom(code: string): Promise<void> {
+  /** Fills the form from code that was changed by hand. @returns why it can't be */
+  async #fillFrom(code: EnteredCode): Promise<string | undefined> {
     const drawing = this.#drawing;
-    const written = await (await this.#options.lenses.language()).pasted(code);
+    const { name } = this.#draft.values;
+    const read = (text: string) =>
+      this.#code.read({ ...code, text }, typeof name === 'string' && name !== '' ? name : usualName);
+    const tab = this.#code.tabs(this.#check()).find(({ title }) => title === code.title);
+    const saved = await read(code.text);
+    if ('problem' in saved) return saved.problem;
+    const was = tab?.text === undefined ? undefined : await read(tab.text);
     // Another executor was opened meanwhile.
-    if (this.#drawing !== drawing) return;
-    const unread = (problem: string) => this.#tell({ type: 'unread', problem });
-    if (!written) return unread(noCode);
-    const { profile } = this.#check();
-    const name = typeof profile.name === 'string' ? profile.name : usualName;
-    const saved = savedExecutor(written, name);
-    if ('problem' in saved) return unread(`This ${written.type} can’t be an executor: ${saved.problem}.`);
-    this.#show(filledDraft(this.#forms, saved, this.#draft));
+    if (this.#drawing !== drawing) return undefined;
+    const { values, ...filled } = filledDraft(
+      ...([this.#forms, saved, this.#draft] as const),
+      was && 'profile' in was ? was : undefined,
+    );
+    // Python has no name of it.
+    const named = tab?.language === 'python' ? { ...values, name: name ?? '' } : values;
+    this.#keep({ ...filled, values: named });
+    this.#draw(code);
+    return undefined;
   }
 
   /**
@@ -519,29 +534,54 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
   #settingsChanged(): void {
     this.#isBehind = this.#busy.has('edit');
     if (this.#isBehind) return;
-    const { saved } = this.#draft;
+    const { saved, base } = this.#draft;
     const now = editableExecutors().find(({ key }) => key === saved);
     const draft = now && this.#draftFor(now.key);
     // What a check tells is enough where nothing else is to stand in the fields.
-    if (!draft || JSON.stringify(draft) === JSON.stringify(this.#draft))
+    if (!draft || JSON.stringify(draft) === JSON.stringify(this.#draft)) {
       this.#tell({ type: 'check', view: this.#view() });
-    else this.#show(draft);
+      return;
+    }
+    const shown = { drawing: this.#drawing, base };
+    this.#show(draft);
+    this.#before = shown;
   }
 
-  /** What was entered for an executor and not saved, else the executor as it is. */
-  #draftFor(key: string): Draft {
-    const saved = editableExecutors().find((one) => one.key === key);
-    const kept = readDraft(this.#kept()[saved?.key ?? '']);
-    return kept ? rebased(kept, this.#forms, saved) : draftOf(this.#forms, saved);
+  /**
+   * What was entered for an executor and not saved, else the executor as it is.
+   * @param key its name in the settings; empty: a new one; undefined, or one that is not there: the first one
+   */
+  #draftFor(key: string | undefined): Draft {
+    const all = editableExecutors();
+    const saved = all.find((one) => one.key === key);
+    const kept = key === undefined ? undefined : readDraft(this.#kept()[key]);
+    if (kept) return rebased(kept, this.#forms, saved);
+    return saved || key === '' ? draftOf(this.#forms, saved) : this.#draftFor(all[0]?.key ?? '');
+  }
+
+  /** The settings do not have the executor any more that is shown. */
+  #isRemoved(): boolean {
+    const { saved } = this.#draft;
+    return saved !== undefined && !editableExecutors().some(({ key }) => key === saved);
   }
 
   #show(draft: Draft): void {
     this.#keep(draft);
+    this.#drawing += 1;
+    this.#before = undefined;
+    this.#draw();
+    void this.#describe(this.#check());
+  }
+
+  /** @param read the code that the draft was filled from */
+  #draw(read?: EnteredCode): void {
+    const draft = this.#draft;
     const kinds = this.#forms.map(({ kind }) => kind);
     const form = formOf(this.#forms, draft.kind);
-    this.#drawing += 1;
-    this.#tell({ type: 'draw', drawing: this.#drawing, form, kinds, draft, view: this.#view() });
-    void this.#describe(this.#check());
+    this.#tell({
+      ...{ type: 'draw', drawing: this.#drawing, form, kinds, draft, view: this.#view() },
+      ...(read && { read }),
+    });
   }
 
   #tell(message: ToPanel): void {
@@ -563,14 +603,22 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
     const { profile, problems, findings, usual, changed, savable, outdated, executor } = check;
     const saved = editableExecutors();
     const kept = this.#kept();
+    const shown = this.#draft.saved ?? '';
+    const removed = [...new Set([...Object.keys(kept), shown])].filter(
+      (key) => key !== '' && !saved.some((one) => one.key === key),
+    );
     const startable = this.#draft.kind !== 'localDask';
     return {
       ...{ problems, findings, usual, changed, savable, busy: [...this.#busy] },
       // What is being written differs from what the draft was made from.
       ...(outdated !== undefined && !this.#busy.has('edit') && { outdated }),
       ...(this.#about?.path === profile.cluster_class && { about: this.#about }),
-      executors: saved.map(({ key }) => ({ key, changed: key in kept })),
-      code: this.#codeTabs(check),
+      executors: [
+        ...saved.map(({ key }) => ({ key, changed: key in kept })),
+        ...removed.map((key) => ({ key, changed: true, removed: true })),
+      ],
+      ...(this.#isRemoved() && { removed: true }),
+      code: this.#code.tabs(check),
       ...(this.#checked?.profile === JSON.stringify(profile) && { checked: checkedView(this.#checked) }),
       usable: executor !== undefined,
       ...(startable && { start: this.#draft.kind === 'existing' ? 'Attach' : 'Start Cluster' }),
@@ -632,9 +680,10 @@ function freeExecutorName(wanted: string): string {
   return name;
 }
 
-function checkedView({ findings }: Checked): CheckedExecutor {
+function checkedView({ findings, file }: Checked): CheckedExecutor {
+  const forFile = file === undefined ? '' : `For ${file}: `;
   return {
-    summary: findings ? summaryOf(findings) : 'looking…',
+    summary: `${forFile}${findings ? summaryOf(findings) : 'looking…'}`,
     findings: (findings ?? []).map(({ severity, message, hint, actions = [] }) => ({
       ...{ severity, message, actions: actions.map(buttonLabel) },
       ...(hint && { hint }),

@@ -1,7 +1,7 @@
 import { LanguageClient, State, TransportKind } from 'vscode-languageclient/node';
 import type { FlowDef, FlowExecutors } from '../core/flow.ts';
 import { within } from '../core/limit.ts';
-import type { ClusterMaker, WrittenExecutor } from '../core/written.ts';
+import type { ClusterMaker, ReadLines } from '../core/written.ts';
 import {
   EXECUTORS_REQUEST,
   FLOW_SEEN,
@@ -23,8 +23,8 @@ export interface FlowLanguage {
   executors(uri: string): Promise<FlowExecutors[]>;
   /** What makes clusters in an open document. */
   clusterMakers(uri: string): Promise<ClusterMaker[]>;
-  /** The executor that some lines of Python make; null if none can be read. */
-  pasted(code: string): Promise<WrittenExecutor | null>;
+  /** The executor that some lines of Python make. */
+  pasted(code: string): Promise<ReadLines>;
   dispose(): Promise<void>;
 }
 
@@ -67,8 +67,7 @@ export async function startLanguageClient(options: LanguageOptions): Promise<Flo
     flows: (uri) => client.sendRequest<FlowDef[]>(FLOWS_REQUEST, { uri } satisfies FlowsParams),
     executors: (uri) => client.sendRequest<FlowExecutors[]>(EXECUTORS_REQUEST, { uri } satisfies FlowsParams),
     clusterMakers: (uri) => client.sendRequest<ClusterMaker[]>(MAKERS_REQUEST, { uri } satisfies FlowsParams),
-    pasted: (code) =>
-      client.sendRequest<WrittenExecutor | null>(PASTED_REQUEST, { code } satisfies PastedParams),
+    pasted: (code) => client.sendRequest<ReadLines>(PASTED_REQUEST, { code } satisfies PastedParams),
     dispose: () => client.dispose(),
   };
 }

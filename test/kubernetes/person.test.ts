@@ -74,7 +74,9 @@ describe('a person with an executor on Kubernetes', function () {
       await panel.checked.first().waitFor({ state: 'hidden' });
       await panel.check('The API server of');
       await panel.tab('YAML').click();
-      await panel.code.filter({ hasText: 'kind: Deployment' }).waitFor();
+      await panel.showsCode('kind: Deployment');
+      await panel.tab('Dask').click();
+      await panel.showsCode('from dask_kubernetes.operator import KubeCluster');
       await panel.button('Run Flow').click();
       await workbench.row('Clusters', /^flock for etl.*running · 1 worker/).waitFor({ timeout: 120_000 });
       await workbench.row('Runs', /^etl.*completed.*flock/).waitFor({ timeout: 120_000 });

@@ -86,9 +86,9 @@ describe('the panel of executors', function () {
 
     await panel.fill('n_workers', '2');
     await panel.fill('name', 'mine');
-    await panel.code.filter({ hasText: 'cluster_kwargs={"n_workers": 2}' }).waitFor();
+    await panel.showsCode('cluster_kwargs={"n_workers": 2}');
     await panel.tab('Dask').click();
-    await panel.code.filter({ hasText: 'LocalCluster(n_workers=2)' }).waitFor();
+    await panel.showsCode('LocalCluster(n_workers=2)');
     await panel.button('Save').click();
     const text = await settingsOf(workbench, folder, /"flowClusters.defaultExecutor": "mine"/);
     assert.equal(text, laptop.replaceAll('"laptop"', '"mine"').replace('1 /*', '2 /*'));
@@ -142,10 +142,10 @@ describe('the panel of executors', function () {
       await panel.fill('name', `my ${kind}`);
       for (const [path, text] of Object.entries(fields)) await panel.fill(path, text);
       await panel.tab('JSON').click();
-      await panel.code.filter({ hasText: `"name": "my ${kind}"` }).waitFor();
+      await panel.showsCode(`"name": "my ${kind}"`);
       await panel.tab('YAML').click();
       const lines = kind === 'kubernetes' ? 'kind: Deployment' : `kind: ${kind}`;
-      await panel.code.filter({ hasText: lines }).waitFor();
+      await panel.showsCode(lines);
       await workbench.screenshot(`panel ${kind}`);
       await panel.button('Save').click();
       const text = await settingsOf(workbench, folder, new RegExp(`"my ${kind}"`));
@@ -268,7 +268,7 @@ describe('the panel of executors', function () {
     assert.deepEqual(workbench.errors, []);
   });
 
-  it('opens filled from the executor of a flow, and is filled from pasted code', async () => {
+  it('opens filled from the executor of a flow, and from pasted code', async () => {
     const folder = await folderWith('panel-written', laptop);
     await writeFile(join(folder, 'own.py'), ownRunner);
     const workbench = await openWindow({ folder, file: 'own.py' });
@@ -282,17 +282,67 @@ describe('the panel of executors', function () {
     await workbench.openSidebar();
     await workbench.row('Runs', /^summing.*completed.*summing/).waitFor({ timeout: 90_000 });
 
-    await panel.paste('print(1)');
-    await panel.alert.filter({ hasText: 'There is no DaskTaskRunner' }).waitFor();
-    await panel.paste('flow.executor = LocalDaskExecutor(scheduler="processes", num_workers=3)');
+    await panel.writeCode('print(1)');
+    await panel.codeProblem.filter({ hasText: 'There is no DaskTaskRunner' }).waitFor();
+    await panel.writeCode('flow.executor = LocalDaskExecutor(scheduler="processes", num_workers=3)');
     await panel.has('num_workers', '3');
     assert.equal(await panel.kind('localDask').isChecked(), true);
     await panel.has('name', 'summing');
-    await panel.alert.waitFor({ state: 'hidden' });
+    await panel.codeProblem.waitFor({ state: 'hidden' });
     await workbench.screenshot('panel filled from code');
     await panel.button('Save').click();
     const text = await settingsOf(workbench, folder, /"summing"/);
     assert.match(text, /"kind": "localDask",\s+"scheduler": "processes",\s+"num_workers": 3/);
+    assert.deepEqual(workbench.errors, []);
+  });
+
+  it('follows its code as that is changed, by keys alone, and keeps what can’t be read of it', async () => {
+    const folder = await folderWith('panel-code', laptop);
+    const workbench = await openWindow({ folder });
+    const panel = await ExecutorPanelPage.open(workbench);
+    const { keyboard } = workbench.page;
+    const line = (inner: string) => `DaskTaskRunner(cluster_kwargs={"n_workers": ${inner})`;
+    await panel.showsCode(line('1}'));
+    await panel.code.focus();
+    await keyboard.press('ControlOrMeta+Home');
+    for (const key of ['ArrowDown', 'ArrowDown', 'End', 'ArrowLeft', 'ArrowLeft']) await keyboard.press(key);
+    await keyboard.type('6');
+    await panel.has('n_workers', '16');
+    await keyboard.type(', "memory_limit" : "2GiB"');
+    await panel.has('memory_limit', '2GiB');
+    // Not written anew under the cursor.
+    await panel.showsCode(line('16, "memory_limit" : "2GiB"}'));
+    await panel.status.filter({ hasText: 'Not saved yet' }).waitFor();
+
+    await keyboard.press('Backspace');
+    await panel.codeProblem.filter({ hasText: 'Line 3: this is no Python, or not whole yet.' }).waitFor();
+    assert.equal(await panel.code.getAttribute('aria-invalid'), 'true');
+    await workbench.screenshot('panel code that can’t be read');
+    assert.deepEqual(await violations(panel), []);
+    await panel.has('memory_limit', '2GiB');
+    await keyboard.press('ControlOrMeta+Z');
+    await panel.codeProblem.waitFor({ state: 'hidden' });
+    await keyboard.press('Backspace');
+    await keyboard.press('Tab');
+    await panel.codeProblem.filter({ hasText: 'The form stays as it is.' }).waitFor();
+    assert.equal(await panel.code.evaluate((area) => area.matches(':focus')), false);
+
+    await workbench.runCommand('Developer: Reload Window');
+    await panel.list.waitFor({ state: 'detached' });
+    await workbench.ready();
+    await panel.codeProblem.filter({ hasText: 'Line 3:' }).waitFor();
+    await panel.showsCode(line('16, "memory_limit" : "2GiB}'));
+    await panel.has('memory_limit', '2GiB');
+    await panel.code.focus();
+    await keyboard.press('Escape');
+    await panel.codeProblem.waitFor({ state: 'hidden' });
+    await panel.showsCode(line('16, "memory_limit": "2GiB"}'));
+
+    await panel.tab('JSON').click();
+    await panel.code.fill('{ "name": "json", "kind": "local", "n_workers": 3 }');
+    await panel.code.press('ControlOrMeta+S');
+    const text = await settingsOf(workbench, folder, /"json"/);
+    assert.match(text, /"name": "json", "kind": "local", "n_workers": 3 \/\* enough \*\/ \}/);
     assert.deepEqual(workbench.errors, []);
   });
 
@@ -431,6 +481,57 @@ describe('what stands in the settings', function () {
     await panel.has('n_workers', '7');
     await outdated.waitFor({ state: 'hidden' });
     assert.equal(await readFile(file, 'utf8'), saved);
+
+    // A key of the last moment: the panel has not told of it yet.
+    await (await panel.frame()).evaluate(`{
+      const { setTimeout: real } = window;
+      window.setTimeout = (act, ms, ...more) => real(act, ms === 150 ? 600_000 : ms, ...more);
+    }`);
+    await panel.fill('threads_per_worker', '4');
+    await writeFile(file, saved.replace('"n_workers": 7', '"n_workers": 8'));
+    await panel.has('n_workers', '8');
+    await panel.has('threads_per_worker', '4');
+    await panel.status.filter({ hasText: 'Not saved yet' }).waitFor();
+    assert.equal(await outdated.isVisible(), false);
+    await panel.fill('n_workers', '5');
+    await writeFile(file, saved.replace('"n_workers": 7', '"n_workers": 6'));
+    await outdated.waitFor();
+    await panel.has('n_workers', '5');
+  });
+
+  it('may be gone while one changes it: Save puts it back, Discard removes it', async () => {
+    const folder = await folderWith('panel-gone', laptop);
+    const file = join(folder, '.vscode', 'settings.json');
+    const workbench = await openWindow({ folder });
+    const panel = await ExecutorPanelPage.open(workbench);
+    await panel.fill('memory_limit', '2GiB');
+    await panel.status.filter({ hasText: 'Not saved yet' }).waitFor();
+    await writeFile(file, '{}');
+    const gone = panel.outdated.filter({
+      hasText: 'laptop was removed from the settings. Save puts it back',
+    });
+    await gone.waitFor();
+    assert.deepEqual(await violations(panel), []);
+    await workbench.screenshot('panel removed');
+    await panel.list.selectOption('local');
+    await panel.shows('local');
+    await gone.waitFor({ state: 'hidden' });
+    await panel.list.selectOption({ label: 'laptop (removed)' });
+    await panel.has('memory_limit', '2GiB');
+    await panel.button('Save').click();
+    const text = await settingsOf(workbench, folder, /laptop/);
+    assert.deepEqual(JSON.parse(text)['flowClusters.executors'], [
+      { name: 'laptop', kind: 'local', n_workers: 1, memory_limit: '2GiB' },
+    ]);
+    await gone.waitFor({ state: 'hidden' });
+    await panel.shows('laptop');
+    await panel.fill('memory_limit', '3GiB');
+    await panel.status.filter({ hasText: 'Not saved yet' }).waitFor();
+    await writeFile(file, '{}');
+    await gone.waitFor();
+    await panel.button('Discard').click();
+    await panel.shows('local');
+    assert.deepEqual(await panel.list.locator('option').allTextContents(), ['local']);
   });
 
   it('stays where its kind is none: it is told until one is chosen', async () => {
@@ -542,11 +643,12 @@ describe('the panel of executors, looked at by axe-core', function () {
           await panel.field('cluster_kwargs.n_workers').waitFor({ timeout: 60_000 });
         }
         await panel.unfold();
-        await panel.paste('nothing');
-        await panel.alert.waitFor();
         await panel.fill('name', 'x');
         await panel.fill('name', '');
         await panel.problem('name').waitFor();
+        if (kind === 'kubernetes') await panel.tab('JSON').click();
+        await panel.code.fill('nothing');
+        await panel.codeProblem.waitFor();
         assert.deepEqual(await violations(panel), [], kind);
         await workbench.screenshot(`panel ${theme} ${kind}`);
       }

@@ -58,14 +58,14 @@ describe('a person who does not trust a folder yet', function () {
     assert.deepEqual(await pythons(), []);
   });
 
-  it('has no class imported and nothing checked in the panel; pasted code is read all the same', async () => {
+  it('has no class imported and nothing checked in the panel; code is read all the same', async () => {
     const panel = await ExecutorPanelPage.open(workbench);
     await panel.make('clusterClass', { name: 'own', cluster_class: 'my_clusters.make_cluster' });
     await panel.leave('cluster_class');
     await panel.problem('cluster_class').filter({ hasText: 'nothing is imported' }).waitFor();
     await panel.button('Check').click();
     await workbench.notification('This workspace is not trusted');
-    await panel.paste('DaskTaskRunner(cluster_kwargs={"n_workers": 2})');
+    await panel.writeCode('DaskTaskRunner(cluster_kwargs={"n_workers": 2})');
     await panel.has('n_workers', '2');
     await panel.button('Discard Changes').click();
     await workbench.runCommand('View: Close Editor');

@@ -118,8 +118,23 @@ export class ExecutorPanelPage {
     return this.#workbench.webview().getByRole('tab', { name });
   }
 
+  /** The code that is shown, where it can be changed. */
   get code(): Locator {
-    return this.#in('vscode-tab-panel:not([hidden]) pre');
+    return this.#in('vscode-tab-panel:not([hidden]) textarea.code');
+  }
+
+  /** Waits until the code that is shown has this in it. */
+  async showsCode(text: string): Promise<void> {
+    const panel = this.#in('vscode-tab-panel:not([hidden])');
+    let now = '';
+    const isThere = async () => {
+      now = await panel.evaluate((one) => {
+        const area = one.querySelector('textarea');
+        return (area && !area.hidden ? area.value : one.querySelector('pre')?.textContent) ?? '';
+      });
+      return now.includes(text);
+    };
+    await this.#until(isThere, () => `"${text}" comes into the code, which is\n${now}`);
   }
 
   /** What the check has found, one below the other. */
@@ -132,17 +147,15 @@ export class ExecutorPanelPage {
     return this.#in('.findings li').filter({ hasText: text });
   }
 
-  /** Has the form filled from lines of Python. */
-  async paste(code: string): Promise<void> {
-    const open = this.#in('details.paste[open]');
-    if ((await open.count()) === 0) await this.#in('details.paste > summary').click();
-    await open.locator('textarea').fill(code);
-    await this.button('Fill Form').click();
+  /** Puts other code in the place of what is shown, and goes on to something else. */
+  async writeCode(code: string): Promise<void> {
+    await this.code.fill(code);
+    await this.code.press('Tab');
   }
 
-  /** Why code could not be read. */
-  get alert(): Locator {
-    return this.#in('[role=alert]');
+  /** Why the form does not follow the code that is shown. */
+  get codeProblem(): Locator {
+    return this.#in('vscode-tab-panel:not([hidden]) .problem');
   }
 
   /** What stands under the kinds where the executor is of none of them. */

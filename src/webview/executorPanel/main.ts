@@ -8,8 +8,8 @@ import '@vscode-elements/elements/dist/vscode-tabs/index.js';
 import '@vscode-elements/elements/dist/vscode-textarea/index.js';
 import '@vscode-elements/elements/dist/vscode-textfield/index.js';
 import './style.css';
-import type { CodeTab, Draft } from '../../core/executorDraft.ts';
-import type { FormField, FormValues, KindForm } from '../../core/executorForm.ts';
+import type { Draft } from '../../core/executorDraft.ts';
+import type { FieldValue, FormField, FormValues, KindForm } from '../../core/executorForm.ts';
 import type {
   Entered,
   FromPanel,
@@ -19,12 +19,14 @@ import type {
   ToPanel,
 } from '../../protocol/executorPanel.ts';
 import { argumentsView } from './arguments.ts';
+import { CodeView } from './code.ts';
 import { element, markdown } from './dom.ts';
 import { type FieldView, oneView, partView } from './fields.ts';
 
 declare function acquireVsCodeApi(): {
   postMessage(message: FromPanel): void;
   setState(state: PanelState): void;
+  getState(): PanelState | undefined;
 };
 
 const vscode = acquireVsCodeApi();
@@ -42,6 +44,8 @@ interface Drawn {
 }
 
 let drawn: Drawn | undefined;
+/** What the extension knows of what stands in the fields. */
+let told: FormValues = {};
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 function button(text: string, act: () => void, secondary = true): HTMLElementTagNameMap['vscode-button'] {
@@ -58,9 +62,19 @@ function disable(of: HTMLElementTagNameMap['vscode-button'], disabled: boolean):
 }
 
 const act = (action: PanelAction) => {
+  code.insist();
   const entered = current();
-  if (entered) vscode.postMessage({ type: 'act', action, ...entered });
+  if (entered) send({ type: 'act', action, ...entered });
 };
+
+function send(message: Extract<FromPanel, Entered>): void {
+  told = message.draft.values;
+  vscode.postMessage(message);
+}
+
+function keepState(): void {
+  if (drawn) vscode.setState({ saved: drawn.draft.saved, ...code.kept });
+}
 
 const list = element('select', { id: 'executor', 'aria-label': 'Executor' });
 list.addEventListener('change', () => {
@@ -75,42 +89,34 @@ const kinds = element('fieldset', { class: 'kinds' }, element('legend', { class:
 const kindHelp = element('p', { class: 'help', id: 'kind-help' });
 const kindProblem = element('div', { class: 'problem', id: 'kind-problem', hidden: true });
 const outdatedText = element('span', {});
+const reload = button('Reload', () => act('discard'));
+const keepMine = button('Keep Mine', () => act('keep'));
 const outdated = element(
   'div',
   { class: 'bar outdated', 'aria-live': 'polite', hidden: true },
   outdatedText,
-  button('Reload', () => act('discard')),
-  button('Keep Mine', () => act('keep')),
+  ...[reload, keepMine],
 );
 const fieldArea = element('div', { id: 'fields' });
-const codeArea = element('div', { id: 'code' });
-const pasted = document.createElement('vscode-textarea');
-pasted.label = 'Code to fill the form from';
-pasted.placeholder = 'DaskTaskRunner(cluster_kwargs={"n_workers": 4})';
-pasted.monospace = true;
-pasted.resize = 'vertical';
-pasted.rows = 5;
-const pasteProblem = element('div', { class: 'problem', role: 'alert', hidden: true });
-const paste = element(
-  'details',
-  { class: 'paste' },
-  element('summary', {}, 'Paste code…'),
-  element(
-    'p',
-    { class: 'help' },
-    'A DaskTaskRunner, DaskExecutor or LocalDaskExecutor, a Client or a cluster of Dask: the form is filled from it, and nothing is run.',
-  ),
-  pasted,
-  pasteProblem,
-  element(
-    'div',
-    { class: 'bar' },
-    button('Fill Form', () => {
-      const entered = current();
-      if (entered) vscode.postMessage({ type: 'fill', code: pasted.value, ...entered });
-    }),
-  ),
-);
+const code = new CodeView({
+  changed: changeSoon,
+  left: tellChange,
+  done: () => {
+    // Its class is imported when its path is whole.
+    if (drawn?.form.kind === 'clusterClass') act('describe');
+  },
+  restore: ({ draft }) => {
+    if (!drawn) return;
+    told = standing(drawn.fields);
+    vscode.postMessage({ type: 'restore', drawing: drawn.drawing, draft });
+  },
+  give: (action, title) => {
+    const entered = current();
+    if (entered) send({ type: 'code', action, title, ...entered });
+  },
+  kept: keepState,
+  form: current,
+});
 const findings = element('ul', { class: 'findings', 'aria-live': 'polite' });
 const status = element('span', { role: 'status', class: 'note' });
 const run = button('Run Flow', () => act('run'), false);
@@ -148,8 +154,12 @@ document.body.append(
         'div',
         { class: 'beside' },
         element('h2', {}, 'The Same as Code'),
-        codeArea,
-        paste,
+        element(
+          'p',
+          { class: 'help' },
+          'Change either side: the form follows the code, and the code the form. Nothing of it is run.',
+        ),
+        code.element,
         element('h2', {}, 'Findings'),
         findings,
         checkTitle,
@@ -161,8 +171,11 @@ document.body.append(
   ),
 );
 
-fieldArea.addEventListener('input', changeSoon);
-fieldArea.addEventListener('change', changeSoon);
+for (const type of ['input', 'change'])
+  fieldArea.addEventListener(type, () => {
+    code.formEdited();
+    changeSoon();
+  });
 fieldArea.addEventListener('describe', () => act('describe again'));
 // The change of a text field stays in its shadow tree.
 fieldArea.addEventListener('focusout', ({ target }) => {
@@ -202,8 +215,9 @@ function showBad(): void {
 function current(): Entered | undefined {
   if (!drawn) return undefined;
   const { drawing, draft, form, fields } = drawn;
-  const values: FormValues = Object.fromEntries(fields.flatMap((view) => view.read()));
-  return { drawing, draft: { ...draft, kind: form.kind, values } };
+  const values = standing(fields);
+  const { unread } = code;
+  return { drawing, draft: { ...draft, kind: form.kind, values }, ...(unread && { code: unread }) };
 }
 
 function changeSoon(): void {
@@ -215,29 +229,59 @@ function changeSoon(): void {
 function tellChange(): void {
   clearTimeout(timer);
   const entered = current();
-  if (entered) vscode.postMessage({ type: 'changed', ...entered });
+  if (entered) send({ type: 'changed', ...entered });
 }
 
 window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
-  if (data.type === 'draw') draw(data);
-  else if (data.type === 'check') show(data.view);
-  else showUnread(data.problem);
-  if (data.type === 'check' && data.answers === 'save') showBad();
+  if (data.type === 'draw') {
+    draw(data);
+    return;
+  }
+  show(data.view);
+  if (data.unread) code.unreadable(data.unread);
+  if (data.answers === 'save') showBad();
 });
 vscode.postMessage({ type: 'ready' });
 
-function draw({ drawing, form, kinds: names, draft, view }: Extract<ToPanel, { type: 'draw' }>): void {
-  clearTimeout(timer);
-  const isSame = drawn?.form.kind === form.kind && drawn.draft.saved === draft.saved;
-  const fields = isSame && drawn ? drawn.fields : drawFields(form);
+function draw({ drawing, form, kinds: names, draft, view, read }: Extract<ToPanel, { type: 'draw' }>): void {
+  const before = drawn;
+  const isSame = before?.form.kind === form.kind && before.draft.saved === draft.saved;
+  // What was entered since the extension knew of it stays.
+  const typed = isSame ? untold(before.fields, draft.values) : [];
+  if (typed.length === 0 && !read) clearTimeout(timer);
+  // It is told what that was entered into: the settings may have changed the same.
+  if (typed.length > 0 && before?.drawing !== drawing) tellChange();
+  const fields = isSame ? before.fields : drawFields(form);
   const { saved, others, leftOut } = draft;
+  const isOther = before?.draft.saved !== saved || (saved === undefined && before?.drawing !== drawing);
   drawn = { drawing, form, draft: { saved, others, leftOut }, fields, view, insist: false };
-  pasteProblem.hidden = true;
   drawKinds(names, form.kind);
   kindHelp.replaceChildren(markdown(form.help));
-  for (const field of fields) field.write(draft.values);
-  vscode.setState({ saved: draft.saved });
+  for (const field of fields) field.write({ ...draft.values, ...Object.fromEntries(typed) });
+  told = {
+    ...standing(fields),
+    ...Object.fromEntries(typed.map(([path]) => [path, draft.values[path] ?? ''])),
+  };
+  if (typed.length > 0) changeSoon();
+  if (isOther) code.reset();
+  if (read) code.read(read);
   show(view);
+  if (!before) {
+    const state = vscode.getState();
+    if (state?.saved === saved) code.resume(state?.tab, state?.code);
+  } else if (!read) code.formChanged(current());
+  keepState();
+}
+
+const standing = (fields: readonly FieldView[]): FormValues =>
+  Object.fromEntries(fields.flatMap((view) => view.read()));
+
+/** What stands in fields, is not what is to be drawn there, and is not known to the extension yet. */
+function untold(fields: readonly FieldView[], drawing: FormValues): [string, FieldValue][] {
+  const differs = (a: FieldValue, b: FieldValue = '') => JSON.stringify(a) !== JSON.stringify(b);
+  return Object.entries(standing(fields)).filter(
+    ([path, value]) => differs(value, told[path]) && differs(value, drawing[path]),
+  );
 }
 
 function fieldView(field: FormField): FieldView {
@@ -272,7 +316,8 @@ function drawKinds(names: readonly string[], chosen: string): void {
       });
       input.addEventListener('change', () => {
         const entered = current();
-        if (entered) vscode.postMessage({ type: 'kind', kind: name, ...entered });
+        code.formEdited();
+        if (entered) send({ type: 'kind', kind: name, ...entered });
       });
       kinds.append(element('label', {}, input, element('span', {}, name)));
     }
@@ -290,16 +335,21 @@ function show(view: PanelView): void {
   const isNew = !view.executors.some(({ key }) => key === saved);
   list.replaceChildren(
     ...(isNew ? [element('option', { value: '' }, 'New executor')] : []),
-    ...view.executors.map(({ key, changed }) =>
-      element('option', { value: key }, changed ? `${key} (not saved)` : key),
+    ...view.executors.map(({ key, changed, removed }) =>
+      element('option', { value: key }, removed ? `${key} (removed)` : changed ? `${key} (not saved)` : key),
     ),
   );
   list.value = isNew ? '' : (saved ?? '');
-  showCode(view.code);
+  code.show(view.code);
   kindProblem.textContent = view.problems.kind ?? '';
   kindProblem.hidden = view.problems.kind === undefined;
-  outdated.hidden = view.outdated === undefined;
-  outdatedText.textContent = view.outdated ?? '';
+  const gone = view.removed
+    ? `${saved} was removed from the settings. Save puts it back, Discard removes it here too.`
+    : undefined;
+  outdated.hidden = (gone ?? view.outdated) === undefined;
+  outdatedText.textContent = gone ?? view.outdated ?? '';
+  for (const one of [reload, keepMine]) one.hidden = gone !== undefined;
+  discard.textContent = gone === undefined ? 'Discard Changes' : 'Discard';
   const wrong = Object.values(view.problems).map((message) => ({ severity: 'error' as const, message }));
   const notes = [...wrong, ...view.findings].map(({ severity, message }) =>
     element('li', { class: severity }, element('strong', {}, `${marks[severity]}: `), message),
@@ -320,8 +370,7 @@ function show(view: PanelView): void {
           : '';
   showChecked(view.checked);
   const isEditing = view.busy.includes('edit');
-  for (const one of [add, duplicate, discard, ...outdated.querySelectorAll('vscode-button')])
-    disable(one, isEditing);
+  for (const one of [add, duplicate, discard, reload, keepMine]) disable(one, isEditing);
   disable(run, !view.usable || view.busy.includes('run'));
   disable(check, !view.usable);
   start.hidden = view.start === undefined;
@@ -330,11 +379,6 @@ function show(view: PanelView): void {
   disable(save, isEditing || (!view.savable && problems === 0));
   disable(remove, isEditing || !view.deletable);
   discard.hidden = !view.changed;
-}
-
-function showUnread(problem: string): void {
-  pasteProblem.textContent = problem;
-  pasteProblem.hidden = false;
 }
 
 function showChecked(found: PanelView['checked']): void {
@@ -357,48 +401,4 @@ function showChecked(found: PanelView['checked']): void {
   );
   checked.replaceChildren(...rows);
   checked.hidden = rows.length === 0;
-}
-
-/** Of each tab: where its text goes. */
-let tabs: { readonly title: string; readonly body: HTMLElement }[] = [];
-
-function showCode(code: readonly CodeTab[]): void {
-  if (tabs.map(({ title }) => title).join() !== code.map(({ title }) => title).join()) drawTabs(code);
-  for (const [i, { title, text, why, language }] of code.entries()) {
-    const body = tabs[i]?.body;
-    if (!body) continue;
-    const key = text ?? why ?? '';
-    if (body.dataset.shown === key) continue;
-    body.dataset.shown = key;
-    if (text === undefined) {
-      body.replaceChildren(element('p', { class: 'help' }, why));
-      continue;
-    }
-    const tell = (action: 'copy' | 'insert') => {
-      const entered = current();
-      if (entered) vscode.postMessage({ type: 'code', action, title, ...entered });
-    };
-    body.replaceChildren(
-      element('pre', { tabindex: '0', role: 'region', 'aria-label': `${title} code` }, text),
-      element(
-        'div',
-        { class: 'bar' },
-        button('Copy', () => tell('copy')),
-        language ? button('Insert', () => tell('insert')) : undefined,
-      ),
-    );
-  }
-}
-
-function drawTabs(code: readonly CodeTab[]): void {
-  const box = document.createElement('vscode-tabs');
-  tabs = code.map(({ title }) => {
-    const header = document.createElement('vscode-tab-header');
-    header.slot = 'header';
-    header.textContent = title;
-    const body = document.createElement('vscode-tab-panel');
-    box.append(header, body);
-    return { title, body };
-  });
-  codeArea.replaceChildren(box);
 }

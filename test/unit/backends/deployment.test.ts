@@ -15,9 +15,15 @@ import {
   type V1Role,
   type V1Secret,
 } from '@kubernetes/client-node';
-import { daskClusterYaml } from '../../../src/backends/kubernetes/deployment/exports/daskCluster.ts';
+import {
+  daskClusterObjects,
+  daskClusterYaml,
+} from '../../../src/backends/kubernetes/deployment/exports/daskCluster.ts';
 import { helmValuesYaml, imageParts } from '../../../src/backends/kubernetes/deployment/exports/helm.ts';
-import { kubeClusterPython } from '../../../src/backends/kubernetes/deployment/exports/kubeCluster.ts';
+import {
+  kubeClusterPython,
+  kubeClusterRunner,
+} from '../../../src/backends/kubernetes/deployment/exports/kubeCluster.ts';
 import { kustomizeFiles } from '../../../src/backends/kubernetes/deployment/exports/kustomize.ts';
 import {
   deploymentObjects,
@@ -36,7 +42,9 @@ import { keyOf, nameOf, objectNames, plain } from '../../../src/backends/kuberne
 import { UserError } from '../../../src/core/errors.ts';
 import { runImage } from '../../../src/core/imageExecutor.ts';
 import type { KubernetesExecutor } from '../../../src/core/kubernetesExecutor.ts';
+import { pastedExecutor } from '../../../src/flows/pasted.ts';
 import { deployments } from '../../support/deployments.ts';
+import { testParser } from '../flows/python.ts';
 
 const preload = readFileSync(new URL('../../../src/python/adaptive_preload.py', import.meta.url), 'utf8');
 const dump = (value: unknown) => dumpYaml(value, { noRefs: true });
@@ -360,6 +368,22 @@ esac
     assert.match(text, /"note": "a \\"b\\""}/);
     assert.match(text, /"runAsNonRoot": True,/);
     assert.match(text, /^cluster\.adapt\(minimum=1, maximum=1000\)$/m);
+  });
+
+  it('as what flows of Prefect run on, which a reader of code finds the class and its arguments in', async () => {
+    const parser = await testParser();
+    const [spec] = daskClusterObjects(shape({ n_workers: 3 }));
+    for (const api of ['prefect1', 'prefect3'] as const) {
+      const lines = pastedExecutor(parser, kubeClusterRunner(shape({ n_workers: 3 }), api));
+      assert.ok('written' in lines, JSON.stringify(lines));
+      assert.deepEqual(lines.written.cluster_class, { path: 'dask_kubernetes.operator.KubeCluster' });
+      const { custom_cluster_spec, namespace } = lines.written.cluster_kwargs?.fields ?? {};
+      assert.deepEqual(custom_cluster_spec, { value: JSON.parse(JSON.stringify(spec)) });
+      assert.deepEqual(namespace, { value: 'flows' });
+      assert.equal(lines.written.adapt_kwargs, undefined);
+    }
+    const adaptive = kubeClusterRunner(shape({ adapt_kwargs: { minimum: 1 } }), 'prefect3');
+    assert.match(adaptive, /adapt_kwargs=\{"minimum": 1, "maximum": 1000\}/);
   });
 });
 

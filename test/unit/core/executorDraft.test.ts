@@ -4,6 +4,7 @@ import {
   codeTabs,
   type Draft,
   draftOf,
+  filledDraft,
   rebased,
   savedExecutors,
   withKind,
@@ -180,15 +181,17 @@ describe('a draft', () => {
   });
 
   it('is code in each API, where there is such code, and the lines of the setting', () => {
-    const tabs = codeTabs(check(typed('local', { name: 'a', n_workers: '2' })));
+    const tabs = codeTabs(check(typed('local', { name: 'a', n_workers: '2' })), {
+      YAML: { text: 'name: a' },
+    });
     assert.deepEqual(
       tabs.map(({ title }) => title),
-      ['Prefect 2 and 3', 'Prefect 1', 'Dask', 'JSON'],
+      ['Prefect 2 and 3', 'Prefect 1', 'Dask', 'JSON', 'YAML'],
     );
     assert.match(tabs[0]?.text ?? '', /DaskTaskRunner\(cluster_kwargs=\{"n_workers": 2\}\)/);
     assert.deepEqual(JSON.parse(tabs[3]?.text ?? ''), { name: 'a', kind: 'local', n_workers: 2 });
     const whys = (kind: string, values: Record<string, string>) =>
-      codeTabs(check(typed(kind, values))).map(({ why }) => why?.split('.')[0]);
+      codeTabs(check(typed(kind, values)), {}).map(({ why }) => why?.split('.')[0]);
     assert.deepEqual(
       whys('docker', { name: 'd', image: 'etl' }).slice(0, 3),
       Array(3).fill('Dask has no class that does this'),
@@ -198,5 +201,65 @@ describe('a draft', () => {
       Array(3).fill('There is code when the form has no problem'),
     );
     assert.match(whys('localDask', { name: 'a' })[0] ?? '', /Prefect 1 alone/);
+  });
+
+  it('has code without a name, which it does without, and whatever is wrong with that', () => {
+    const [first] = codeTabs(check(typed('local', { n_workers: '2' })), {});
+    assert.match(first?.text ?? '', /"n_workers": 2/);
+    assert.equal(first?.editable, true);
+    const [wrong] = codeTabs(check(typed('local', { name: 'a', n_workers: 'two' })), {});
+    assert.deepEqual([wrong?.text, wrong?.editable], [undefined, true]);
+  });
+
+  it('has code of pods when that is written, which is to be copied and not edited', () => {
+    const pods = check(typed('kubernetes', { name: 'a', image: 'etl' }));
+    const late = { Dask: { text: 'KubeCluster()' }, YAML: { why: 'because' } };
+    assert.deepEqual(
+      codeTabs(pods, late).map(({ title, text, why, editable }) => [
+        title,
+        text ?? why?.split(':')[0],
+        editable,
+      ]),
+      [
+        ['Prefect 2 and 3', 'Writing it…', false],
+        ['Prefect 1', 'Writing it…', false],
+        ['Dask', 'KubeCluster()', false],
+        ['JSON', JSON.stringify(pods.profile, undefined, 2), true],
+        ['YAML', 'because', false],
+      ],
+    );
+  });
+});
+
+describe('a draft that follows its code', () => {
+  const profile = { name: 'a', kind: 'existing', address: 'tcp://host:8786' } as const;
+  const saved = (of: object) => ({ profile: { ...profile, ...of }, leftOut: [] });
+
+  it('has of that what differs from what the code was: the fields may say it in other words', () => {
+    const draft = typed('existing', {
+      name: 'prod',
+      address: 'host',
+      security: 'true',
+      'security.ca': 'ca.pem',
+    });
+    const was = saved({ security: { ca: '/work/ca.pem' } });
+    const valuesOf = (of: object) =>
+      checkDraft(filledDraft(forms, saved(of), draft, was), { forms, saved: [], machine }).profile;
+    assert.deepEqual(valuesOf({ security: { ca: '/work/ca.pem' } }), {
+      ...{ name: 'prod', kind: 'existing', address: 'host', security: { ca: 'ca.pem' } },
+    });
+    assert.deepEqual(valuesOf({ address: 'tcp://other:1' }), {
+      ...{ name: 'prod', kind: 'existing', address: 'tcp://other:1' },
+    });
+  });
+
+  it('keeps what stands in the form of another kind', () => {
+    const draft = typed('docker', { name: 'a', image: 'etl' });
+    const filled = filledDraft(forms, saved({}), draft);
+    assert.equal(filled.kind, 'existing');
+    assert.equal(
+      checkDraft(withKind(filled, forms, 'docker'), { forms, saved: [], machine }).profile.image,
+      'etl',
+    );
   });
 });

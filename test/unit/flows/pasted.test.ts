@@ -4,19 +4,22 @@ import { type Executor, readExecutor } from '../../../src/core/executor.ts';
 import { type CodeApi, executorCode } from '../../../src/core/executorCode.ts';
 import { checkDraft, draftOf, filledDraft } from '../../../src/core/executorDraft.ts';
 import { type NotSaved, type SavedExecutor, savedExecutor } from '../../../src/core/savedExecutor.ts';
+import type { ReadLines } from '../../../src/core/written.ts';
 import { pastedExecutor } from '../../../src/flows/pasted.ts';
 import { describedForms } from '../core/describedForms.ts';
 import { testParser } from './python.ts';
 
 describe('pasted code', () => {
-  let read: (code: string) => SavedExecutor | NotSaved | undefined;
+  let read: (code: string) => SavedExecutor | NotSaved;
+  let linesOf: (code: string) => ReadLines;
 
   before(async () => {
     const parser = await testParser();
     read = (code) => {
-      const written = pastedExecutor(parser, code);
-      return written && savedExecutor(written, 'mine');
+      const lines = pastedExecutor(parser, code);
+      return 'written' in lines ? savedExecutor(lines.written, 'mine') : lines;
     };
+    linesOf = (code) => pastedExecutor(parser, code);
   });
 
   const profileOf = (code: string): object => {
@@ -34,6 +37,8 @@ describe('pasted code', () => {
       '    flow.executor = DaskExecutor(cluster_kwargs=dict(n_workers=4))\n',
       'cluster = LocalCluster(n_workers=4)\nclient = Client(cluster)',
       'Client(n_workers=4)',
+      '@flow(task_runner=DaskTaskRunner(cluster_kwargs={"n_workers": 4}))',
+      '@flow(\n    task_runner=DaskTaskRunner(cluster_kwargs={"n_workers": 4}),\n)\n',
       'from prefect import flow\nfrom prefect_dask import DaskTaskRunner as Runner\n\n@flow(task_runner=Runner(cluster_kwargs={"n_workers": 4}))\ndef etl():\n    pass\n',
     ])
       assert.deepEqual(profileOf(code), local, code);
@@ -77,8 +82,31 @@ client = Client(cluster)`),
     });
     const own = 'def make():\n    pass\n\nDaskTaskRunner(cluster_class=make)';
     assert.match(JSON.stringify(read(own)), /its cluster_class is in a file that is not saved/);
-    for (const code of ['', '   ', 'print(1)', 'DaskTaskRunner(', '(((', 'ThreadPoolTaskRunner()'])
-      assert.equal(read(code), undefined, code);
+    for (const code of ['', '   ', 'print(1)', 'ThreadPoolTaskRunner()'])
+      assert.match(JSON.stringify(linesOf(code)), /^{"problem":"There is no DaskTaskRunner/, code);
+  });
+
+  it('is not guessed at while it is no Python: it is told where', () => {
+    const whole =
+      'from prefect_dask import DaskTaskRunner\n\nrunner = DaskTaskRunner(\n    cluster_kwargs={"n_workers": 4},\n)';
+    const lineOf = (code: string) => {
+      const lines = linesOf(code);
+      return 'problem' in lines ? [lines.line, lines.problem] : lines;
+    };
+    const half = 'this is no Python, or not whole yet';
+    assert.deepEqual(lineOf(whole.replace('4}', '}')), [3, half]);
+    assert.deepEqual(lineOf(whole.replace('4}', '4')), [3, '“}” is missing']);
+    assert.deepEqual(lineOf(whole.replace('\n)', '')), [2, half]);
+    assert.deepEqual(lineOf(`x = 1\n${whole} foo`), [5, half]);
+    assert.deepEqual(lineOf("DaskTaskRunner('a"), [0, half]);
+    // Where it is made, with and without the lines that import it.
+    for (const code of [whole, whole.replace(/^.*\n/, '')]) {
+      const lines = linesOf(code);
+      assert.equal(
+        'written' in lines && lines.written.line,
+        code.split('\n').findIndex((line) => line.startsWith('runner')),
+      );
+    }
   });
 
   it('never fails, whatever it is', () => {
@@ -146,6 +174,31 @@ client = Client(cluster)`),
           assert.deepEqual(saved, { profile: executor, leftOut: [] });
           const draft = filledDraft(forms, saved, draftOf(forms, undefined));
           assert.equal(JSON.stringify(checkDraft(draft, context).executor), JSON.stringify(executor));
+        }),
+      );
+    });
+
+  for (const [kind, options] of Object.entries(kinds))
+    it(`takes a form to another one by an edit of its code, and back (${kind})`, () => {
+      const forms = describedForms();
+      const context = { forms, saved: [], machine: { cores: 4, memoryBytes: 2 ** 34 } };
+      const apis = fc.constantFrom<CodeApi>('prefect1', 'prefect3', 'dask');
+      fc.assert(
+        fc.property(options, options, apis, (from, to, api) => {
+          const made = [from, to].map((of) => {
+            const given = Object.entries({ name: 'mine', kind, ...of }).filter(
+              ([, value]) => value !== undefined,
+            );
+            const executor = executorOf(Object.fromEntries(given));
+            const code = executor && executorCode(executor, api);
+            return executor && code !== undefined ? { executor, saved: read(code) } : undefined;
+          });
+          const [a, b] = made;
+          if (!a || !b || !('profile' in a.saved) || !('profile' in b.saved)) return;
+          const before = filledDraft(forms, a.saved, draftOf(forms, undefined));
+          const after = filledDraft(forms, b.saved, before, a.saved);
+          assert.deepEqual(checkDraft(after, context).executor, b.executor);
+          assert.deepEqual(filledDraft(forms, a.saved, after, b.saved), before);
         }),
       );
     });

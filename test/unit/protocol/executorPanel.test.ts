@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readDraft, readFromPanel } from '../../../src/protocol/executorPanel.ts';
+import { readDraft, readFromPanel, readPanelState } from '../../../src/protocol/executorPanel.ts';
 
 const draft = {
   saved: 'laptop',
@@ -18,7 +18,13 @@ describe('a message of the panel', () => {
       { type: 'act', action: 'save', drawing: 3, draft },
       { type: 'act', action: 'check', drawing: 3, draft },
       { type: 'mend', finding: 0, action: 1 },
-      { type: 'fill', code: 'DaskTaskRunner()', drawing: 3, draft: { ...draft, leftOut: ['a'] } },
+      {
+        type: 'changed',
+        drawing: 3,
+        draft: { ...draft, leftOut: ['a'] },
+        code: { title: 'Dask', text: 'Client()' },
+      },
+      { type: 'restore', drawing: 3, draft },
       { type: 'code', action: 'copy', title: 'Dask', drawing: 3, draft },
     ];
     for (const message of messages) assert.deepEqual(readFromPanel(message), message);
@@ -29,6 +35,7 @@ describe('a message of the panel', () => {
       ...[undefined, null, 'ready', {}, { type: 'other' }, { type: 'changed' }],
       { type: 'act', action: 'format the disk', drawing: 3, draft },
       { type: 'mend', finding: 'first', action: 1 },
+      { type: 'changed', drawing: 3, draft, code: 'Client()' },
       { type: 'changed', drawing: 3, draft: { ...draft, values: { name: 5 } } },
       { type: 'changed', drawing: 3, draft: { ...draft, values: { env: [['LEVEL']] } } },
     ];
@@ -44,5 +51,13 @@ describe('a draft that was kept', () => {
     assert.equal(saved, 'laptop');
     assert.deepEqual(readDraft(fresh), fresh);
     for (const kept of [undefined, {}, { kind: 'local' }, draft]) assert.equal(readDraft(kept), undefined);
+  });
+});
+
+describe('what a panel has kept', () => {
+  it('is the executor that it showed, and code that the form did not follow', () => {
+    const state = { saved: 'laptop', tab: 'Dask', code: { title: 'Dask', text: 'Client(' } };
+    assert.deepEqual(readPanelState(state), state);
+    for (const kept of [undefined, 'laptop', { code: 'Client(' }]) assert.deepEqual(readPanelState(kept), {});
   });
 });

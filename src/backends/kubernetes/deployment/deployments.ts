@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../../core/errors.ts';
+import type { CodeApi } from '../../../core/executorCode.ts';
 import type { KubernetesExecutor } from '../../../core/kubernetesExecutor.ts';
 import type { Logger } from '../../../core/log.ts';
 import { apiError } from '../failures.ts';
@@ -8,7 +9,7 @@ import { type ApiChoice, type ApiPlace, type KubernetesApi, openKubernetes } fro
 import { carryOut, type DeployContext } from './deploy.ts';
 import { daskClusterYaml } from './exports/daskCluster.ts';
 import { helmValuesYaml } from './exports/helm.ts';
-import { kubeClusterPython } from './exports/kubeCluster.ts';
+import { kubeClusterPython, kubeClusterRunner } from './exports/kubeCluster.ts';
 import { kustomizeFiles } from './exports/kustomize.ts';
 import { deploymentLabel, deploymentSelector } from './objects.ts';
 import { type Change, deployedOptions, deployerOf, type Plan, planDeployment } from './plan.ts';
@@ -147,6 +148,13 @@ export class Deployments {
     const objects = [...files].filter(([file]) => file.endsWith('.yaml') && file !== 'kustomization.yaml');
     const note = `# Its secrets are made by the script of the folder that “Export for Kubernetes…” writes.\n`;
     return note + objects.map(([, text]) => text).join('---\n');
+  }
+
+  /** A cluster as Python with `KubeCluster`: a script, or what Prefect's flows make it by. No API server is asked. */
+  async code(executor: KubernetesExecutor, name: string, api: CodeApi): Promise<string> {
+    const { loadYaml } = await import('../kubernetesClient.ts');
+    const shape = deploymentShape(name, executor, { networkPolicy: false, dashboard: false }, loadYaml);
+    return api === 'dask' ? kubeClusterPython(shape) : kubeClusterRunner(shape, api);
   }
 
   /** In words; undefined if it is who deploys from here, or not known. */
