@@ -500,10 +500,13 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
     const { name } = this.#draft.values;
     const read = (text: string) =>
       this.#code.read({ ...code, text }, typeof name === 'string' && name !== '' ? name : usualName);
-    const tab = this.#code.tabs(this.#check()).find(({ title }) => title === code.title);
+    const check = this.#check();
+    const tab = this.#code.tabs(check).find(({ title }) => title === code.title);
     const saved = await read(code.text);
     if ('problem' in saved) return saved.problem;
-    const was = tab?.text === undefined ? undefined : await read(tab.text);
+    // YAML may be written a moment later than the form is changed.
+    const text = tab?.language === 'yaml' ? JSON.stringify(check.profile) : tab?.text;
+    const was = text === undefined ? undefined : await read(text);
     // Another executor was opened meanwhile.
     if (this.#drawing !== drawing) return undefined;
     const { values, ...filled } = filledDraft(

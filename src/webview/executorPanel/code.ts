@@ -37,7 +37,7 @@ interface Tab {
 interface Editing {
   readonly tab: Tab;
   /** Its text before. */
-  readonly text: string;
+  text: string;
   /** The form before. */
   before: Entered | undefined;
   /** The form follows it. */
@@ -66,6 +66,7 @@ export class CodeView {
   #box: HTMLElementTagNameMap['vscode-tabs'] | undefined;
   #editing: Editing | undefined;
   #pause: ReturnType<typeof setTimeout> | undefined;
+  #isRestoring = false;
 
   constructor(events: CodeEvents) {
     this.#events = events;
@@ -154,7 +155,8 @@ export class CodeView {
 
   /** The form is another one now, by something else than code. */
   formChanged(form: Entered | undefined): void {
-    if (this.#editing) this.#editing.before = form;
+    const editing = this.#editing;
+    if (editing) Object.assign(editing, { before: form, text: editing.tab.text ?? '' });
     if (this.unread) this.#events.changed();
   }
 
@@ -224,13 +226,12 @@ export class CodeView {
     this.#isRestoring = true;
     document.execCommand('insertText', false, text);
     this.#isRestoring = false;
+    tab.text = text;
     this.#write(tab);
     this.#say(tab);
     this.#events.kept();
     if (before) this.#events.restore(before);
   }
-
-  #isRestoring = false;
 
   #write(tab: Tab): void {
     const text = tab.text ?? '';
