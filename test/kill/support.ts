@@ -2,11 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ClusterClassExecutor } from '../../src/core/clusterClassExecutor.ts';
 import type { FlowDef } from '../../src/core/flow.ts';
+import { LineReader } from '../../src/host/lines.ts';
+import { patienceMs } from '../support/host.ts';
 import { removeFolder } from '../support/hostLive.ts';
 import { Family, type ProcessInfo } from '../support/processes.ts';
 
@@ -24,9 +25,6 @@ export interface DriverOptions {
 
 // biome-ignore lint/suspicious/noExplicitAny: events of the host and of the store, looked into by the tests.
 export type Told = any;
-
-/** How long what is left behind may take to go. */
-const cleanUpMs = 5_000;
 
 /** A driver process and all that comes from it, in a folder for temporary files of its own. */
 export class Scene {
@@ -48,10 +46,12 @@ export class Scene {
       },
     );
     if (this.#child.stdout) {
-      createInterface(this.#child.stdout).on('line', (line) => {
+      // A line that a kill has cut short tells nothing.
+      const lines = new LineReader((line) => {
         this.#told.push(JSON.parse(line));
         this.#wake();
       });
+      this.#child.stdout.setEncoding('utf8').on('data', (text: string) => lines.push(text));
     }
   }
 
@@ -64,7 +64,7 @@ export class Scene {
   }
 
   /** The first thing told that fits, now or later. */
-  async hears(fits: (told: Told) => boolean, timeoutMs = 20_000): Promise<Told> {
+  async hears(fits: (told: Told) => boolean, timeoutMs = patienceMs): Promise<Told> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = this.#told.find(fits);
@@ -105,18 +105,15 @@ export class Scene {
     return found;
   }
 
-  /** Nothing of it may be left: no process, no file. Returns how long that took, in milliseconds. */
-  async nothingLeft(limitMs = cleanUpMs): Promise<number> {
-    const began = performance.now();
-    await this.family.gone(limitMs);
-    for (;;) {
+  /** Nothing of it may be left: no process, no file. */
+  async nothingLeft(): Promise<void> {
+    await this.family.gone();
+    for (const began = performance.now(); ; await sleep(20)) {
       // Dask's own folder, of clusters that choose one themselves, stays behind empty.
       const others = /^tsx-|^dask-scratch-space$/;
       const left = (await readdir(this.#folder)).filter((name) => !others.test(name));
-      const tookMs = performance.now() - began;
-      if (left.length === 0) return tookMs;
-      if (tookMs > limitMs) throw new Error(`files left after ${limitMs} ms: ${left.join(', ')}`);
-      await sleep(20);
+      if (left.length === 0) return;
+      if (performance.now() - began > patienceMs) throw new Error(`files are left: ${left.join(', ')}`);
     }
   }
 

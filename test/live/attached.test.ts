@@ -10,7 +10,7 @@ import { clusterNodes } from '../../src/core/tree.ts';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
 import { watchScheduler } from '../../src/dask/watch.ts';
 import { makeCertificates } from '../support/certificates.ts';
-import { daskFlow, MemoryLog } from '../support/host.ts';
+import { daskFlow, MemoryLog, patienceMs } from '../support/host.ts';
 import { flowsDirectory, liveBench, pythonOf, removeFolder } from '../support/hostLive.ts';
 import { TcpProxy } from '../support/network.ts';
 import { type Bed, type BedOptions, startBed } from '../support/schedulerBed.ts';
@@ -28,7 +28,7 @@ if __name__ == "__main__":
     print("sum", sum(client.gather(client.map(slow, range(10), pure=False))))
 `;
 
-async function until(condition: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+async function until(condition: () => Promise<boolean>, timeoutMs = patienceMs): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {
     assert.ok(performance.now() < end, 'waited in vain');
@@ -60,7 +60,7 @@ class AttachedWindow {
   }
 
   /** Resolves when the row reads so. */
-  async reads(pattern: RegExp, timeoutMs = 30_000): Promise<void> {
+  async reads(pattern: RegExp, timeoutMs = patienceMs): Promise<void> {
     const end = performance.now() + timeoutMs;
     while (!pattern.test(this.row)) {
       assert.ok(performance.now() < end, `the row still reads: ${this.row}`);
@@ -85,7 +85,7 @@ async function cpuDuring(waiting: Promise<unknown>): Promise<number> {
 const hangSeconds = Number(process.env.FLOW_CLUSTERS_HANG ?? 12);
 
 describe('an attached cluster', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const stops: (() => unknown)[] = [];
 
   afterEach(async () => {
@@ -181,13 +181,13 @@ describe('an attached cluster', function () {
     const bench = await liveBench({ python: await pythonOf('dask-latest') });
     stops.push(() => bench.dispose());
     const clusterId = bench.manager.attach({ name: 'prod', address: bed.address });
-    await bench.until(() => bench.cluster(clusterId)?.state.kind === 'running', 30_000);
+    await bench.until(() => bench.cluster(clusterId)?.state.kind === 'running');
     const file = (name: string) => join(flowsDirectory, name);
     const plain = await bench.start({ flow: daskFlow, file: file('plain.py'), clusterId });
-    const run = await bench.over(plain, 60_000);
+    const run = await bench.over(plain);
     assert.equal(run.state.kind, 'completed', bench.runs.output(plain)?.text());
     assert.equal(run.executor, 'prod');
-    assert.match(bench.runs.output(plain)?.text() ?? '', /workers 2.*total 10/s);
+    assert.match(await bench.printed(plain), /workers 2.*total 10/s);
 
     const script = join(folder, 'slow.py');
     await writeFile(script, slowScript);
@@ -199,8 +199,8 @@ describe('an attached cluster', function () {
     bench.manager.detach(clusterId);
     assert.equal(bench.cluster(clusterId), undefined);
     assert.equal(bench.run(slow).state.kind, 'running');
-    assert.equal((await bench.over(slow, 60_000)).state.kind, 'completed');
-    assert.match(bench.runs.output(slow)?.text() ?? '', /sum 45/);
+    assert.equal((await bench.over(slow)).state.kind, 'completed');
+    assert.match(await bench.printed(slow), /sum 45/);
     assert.equal((await client.identity()).workers.length, 2);
   });
 });

@@ -8,7 +8,7 @@ import { type Bed, type BedOptions, startBed } from '../support/schedulerBed.ts'
 const run = promisify(execFile);
 
 describe('client code', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let bed: Bed | undefined;
 
   before(async function () {
@@ -27,7 +27,7 @@ describe('client code', function () {
     const script = `${code}\nprint(client.scheduler_info()["address"], client.submit(sum, [1, 2]).result())`;
     const { stdout } = await run(python, ['-c', script], {
       env: { ...process.env, ...env },
-      timeout: 40_000,
+      timeout: 120_000,
     });
     return stdout.trim();
   }

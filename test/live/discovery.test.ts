@@ -34,7 +34,7 @@ class Among implements Machine {
 }
 
 describe('clusters on this machine', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const closers: (() => unknown)[] = [];
   let store: Store;
   let manager: ClusterManager;

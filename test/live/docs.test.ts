@@ -103,7 +103,7 @@ describe('examples of the docs', function () {
         assert.equal(target.kind === 'written', flow.written !== undefined);
         const id = await bench.start({ file: join(folder, file), flow, target });
         const run = await bench.over(id, patienceMs);
-        const output = bench.runs.output(id)?.text() ?? '';
+        const output = await bench.printed(id);
         assert.equal(run.state.kind, 'completed', `${JSON.stringify(run.state)}\n${output}`);
         return { run, output };
       }

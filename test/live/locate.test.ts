@@ -16,7 +16,7 @@ import { type BedOptions, startBed } from '../support/schedulerBed.ts';
 /** Oldest and newest: the wire, and what listens beside it, differ. */
 for (const version of ['2022', 'latest'] as const) {
   describe(`the scheduler that the user means, on Dask ${version}`, function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const stops: (() => unknown)[] = [];
 
     afterEach(async () => {
@@ -40,7 +40,7 @@ for (const version of ['2022', 'latest'] as const) {
       };
     }
 
-    const find = (typed: string, security?: Security, timeoutMs = 10_000): Promise<Found> =>
+    const find = (typed: string, security?: Security, timeoutMs = 30_000): Promise<Found> =>
       locateScheduler(typed, { security, timeoutMs });
 
     /** What was found, as text: the address, or what is wrong with the certificates. */
@@ -56,7 +56,7 @@ for (const version of ['2022', 'latest'] as const) {
         (reason: unknown) => reason,
       );
       assert.ok(error instanceof UserError, String(error));
-      assert.ok(performance.now() - began < 15_000, 'within the limit');
+      assert.ok(performance.now() - began < 60_000, 'within the limit, generously');
       assert.ok(error.hint, 'with what to do next');
       return `${error.reason}: ${error.message} ${error.hint}`;
     }

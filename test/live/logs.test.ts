@@ -35,7 +35,7 @@ class Reader {
   }
 
   /** Resolves with the first entry that fits. */
-  async entry(pattern: RegExp, timeoutMs = 40_000): Promise<LogEntry> {
+  async entry(pattern: RegExp, timeoutMs = 90_000): Promise<LogEntry> {
     const fits = () => this.entries.find((entry) => pattern.test(`[${entry.source}] ${entry.text}`));
     const found = fits();
     if (found) return found;
@@ -58,7 +58,7 @@ class Reader {
 
 for (const version of daskVersions) {
   describe(`logs of a cluster of others (distributed ${version})`, function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
 
     before(async function () {
       this.timeout(300_000);
@@ -158,10 +158,9 @@ for (const version of daskVersions) {
       process.kill(pid, 'SIGSTOP');
       // While one is silent, the others are heard.
       await bed.call('worker', 'w0', 'log', 1, 'still here');
-      await reader.entry(/^\[worker w0\] still here/, 30_000);
+      await reader.entry(/^\[worker w0\] still here/);
       const silent = await reader.entry(
         /^\[cluster\] worker w1 was not heard of for \d+ s and was removed.*, says the scheduler/,
-        60_000,
       );
       assert.equal(silent.level, 'error');
     });
@@ -176,7 +175,7 @@ for (const version of daskVersions) {
 }
 
 describe('the log of a cluster of ours', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let bench: Bench;
 
   let folder: string;
@@ -202,13 +201,13 @@ describe('the log of a cluster of ours', function () {
     await reader.entry(/^\[scheduler\] .*egister worker/);
     const start = (file: string, env: Record<string, string> = {}) =>
       bench.start({ flow: daskFlow, file: join(flowsDirectory, file), env, clusterId: id });
-    await bench.over(await start('printsplain.py', { WHO: 'Ada' }), 20_000);
+    await bench.over(await start('printsplain.py', { WHO: 'Ada' }));
     assert.equal((await reader.entry(/task says Ada/)).source, 'tasks');
-    await bench.over(await start('failingplain.py'), 20_000);
+    await bench.over(await start('failingplain.py'));
     const failed = await reader.entry(/Compute Failed/);
     assert.deepEqual([failed.source, failed.level], ['worker 0', 'error']);
     assert.match(failed.text, /^Compute Failed\nKey: /);
-    await bench.over(await start('dies.py', { HOW: 'exit', MARKS: join(folder, 'once') }), 30_000);
+    await bench.over(await start('dies.py', { HOW: 'exit', MARKS: join(folder, 'once') }));
     const died = await reader.entry(/ended by itself \(exit code 3\) while working on deadly$/);
     assert.deepEqual([died.source, died.level], ['cluster', 'error']);
     await reader.entry(/^\[cluster\] worker 0 was restarted$/);

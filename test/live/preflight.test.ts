@@ -41,7 +41,7 @@ const flow: Source = {
 };
 
 describe('preflight of clusters that are there', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let folder: string;
   const hosts = new Map<string, PythonHost>();
   let bed: ClusterBed | undefined;
@@ -259,7 +259,7 @@ describe('preflight of clusters that are there', function () {
     const findings = texts(await look(host, script));
     assert.ok(findings.includes('warning: No answer in time from 1 of 3 workers (w2)'), findings.join('\n'));
     assert.ok(findings.includes('good: All that tasks import is there: dask'));
-    assert.ok(performance.now() - began < 15_000, 'within its limit, generously');
+    assert.ok(performance.now() - began < 60_000, 'within its limit, generously');
     const abort = new AbortController();
     const looking = look(host, script, { signal: abort.signal });
     abort.abort(new Error('by the user'));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,12 +13,11 @@ import { SchedulerClient } from '../../src/dask/scheduler.ts';
 import { watchScheduler } from '../../src/dask/watch.ts';
 import { Retirements } from '../../src/runs/retire.ts';
 import { daskEnv, daskVersions } from '../support/daskEnvs.ts';
-import { type Bench, MemoryLog } from '../support/host.ts';
+import { type Bench, MemoryLog, patienceMs } from '../support/host.ts';
 import { flowsDirectory, liveBench, pythonOf, removeFolder } from '../support/hostLive.ts';
 import { type Bed, type BedOptions, startBed } from '../support/schedulerBed.ts';
 
 const script: FlowDef = { api: 'dask', name: 'script', entry: { how: 'script' }, line: 0, parameters: [] };
-const patienceMs = 40_000;
 
 async function until(condition: () => unknown, what: string): Promise<void> {
   const end = Date.now() + patienceMs;
@@ -42,7 +41,7 @@ const retirementsOf = (store: Store, manager: ClusterManager) =>
   });
 
 describe('scaling of live clusters of ours', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let bench: Bench;
   let retirements: Retirements;
   let folder: string;
@@ -86,9 +85,15 @@ describe('scaling of live clusters of ours', function () {
   const row = (label: string) => rowsOf(bench.store).find((one) => one.label.startsWith(label));
   const steps = (id: string) => (cluster(id).scaleEvents ?? []).map(({ message }) => message);
 
-  async function startWork(clusterId: string, count: number, seconds: number, hold = false) {
+  /** @param more environment, such as `HOLD` and `UNTIL`; see marks.py */
+  async function startWork(
+    clusterId: string,
+    count: number,
+    seconds: number,
+    more: Record<string, string> = {},
+  ) {
     const marks = join(folder, `${clusterId}-${count}-${Date.now()}`);
-    const env = { COUNT: `${count}`, SECONDS: `${seconds}`, MARKS: marks, ...(hold && { HOLD: '1' }) };
+    const env = { COUNT: `${count}`, SECONDS: `${seconds}`, MARKS: marks, ...more };
     const id = await bench.start({ flow: script, file: join(flowsDirectory, 'marks.py'), env, clusterId });
     const read = async () => {
       const text = await readFile(marks, 'utf8').catch(() => '');
@@ -107,7 +112,7 @@ describe('scaling of live clusters of ours', function () {
     bench.store.onDidChange((event) => event.type === 'cluster.info' && sizes.add(event.info.workers.length));
     const { id: run } = await startWork(id, 40, 0.25);
     await until(() => workers(id).length === 2, 'the second worker');
-    await bench.over(run, patienceMs);
+    await bench.over(run);
     await until(() => workers(id).length === 1 && steps(id).length === 2, 'the minimum');
     assert.deepEqual([...sizes].sort(), [1, 2], 'its limits hold');
     assert.match(steps(id)[0] ?? '', /^adaptive: 1 → 2 \(\d+ tasks waiting\)$/);
@@ -118,14 +123,14 @@ describe('scaling of live clusters of ours', function () {
 
   it('stays above its minimum while results are held, and says why', async () => {
     const id = await startCluster({ ...small, n_workers: 1, adapt_kwargs: { minimum: 0, maximum: 2 } });
-    const { id: run } = await startWork(id, 4, 0.01, true);
+    const { id: run } = await startWork(id, 4, 0.01, { HOLD: '1' });
     await until(() => bench.runs.output(run)?.text().includes('holding'), 'results');
     // Three looks of Dask's, a second apart, and it would be gone.
     await sleep(4_500);
     assert.equal(workers(id).length, 1);
     assert.match(row('laptop')?.tooltip ?? '', /above the minimum while results are held \(4\)/);
     bench.runs.input(run, '\n');
-    await bench.over(run, patienceMs);
+    await bench.over(run);
     await until(() => workers(id).length === 0, 'no worker');
     assert.match(
       row('laptop')?.description ?? '',
@@ -142,13 +147,13 @@ describe('scaling of live clusters of ours', function () {
     assert.match(row('laptop')?.description ?? '', /adaptive 0–3/);
     await bench.manager.scale(id, 2);
     assert.doesNotMatch(row('laptop')?.description ?? '', /adaptive/);
-    const { id: run, read } = await startWork(id, 6, 0.01, true);
+    const { id: run, read } = await startWork(id, 6, 0.01, { HOLD: '1' });
     await until(() => bench.runs.output(run)?.text().includes('holding'), 'results');
     await bench.manager.scale(id, 1);
     await until(() => workers(id).length === 1, 'one worker');
     await until(() => workers(id)[0]?.inMemory === 6, 'all results on the last worker');
     bench.runs.input(run, '\n');
-    await bench.over(run, patienceMs);
+    await bench.over(run);
     assert.equal((await read()).length, 12, 'none was computed twice');
     assert.deepEqual(steps(id), ['set to adaptive 0–3', 'scaled to 2', 'scaled to 1']);
   });
@@ -166,7 +171,8 @@ describe('scaling of live clusters of ours', function () {
   it('retires a worker without losing work: what runs there finishes, what waits moves', async () => {
     const id = await startCluster({ ...small, n_workers: 2 });
     await until(() => workers(id).length === 2, 'two workers');
-    const { id: run, read } = await startWork(id, 4, 4);
+    const seen = join(folder, 'seen');
+    const { id: run, read } = await startWork(id, 4, 0.1, { UNTIL: seen });
     const starts = async () => (await read()).filter((line) => line.startsWith('start'));
     await until(async () => (await starts()).length === 2, 'work on both');
     const name = (await starts())[0]?.split(' ')[2];
@@ -177,9 +183,10 @@ describe('scaling of live clusters of ours', function () {
     assert.match(shown?.description ?? '', /^draining · 1 task executing · 00:0\d of 10:00 · 1 thread/);
     assert.equal(shown?.context, 'worker.owned.draining');
     await assert.rejects(retirements.retire({ clusterId: id, worker: address }), /already/);
+    await writeFile(seen, '');
     const message = `worker ${name} of laptop has retired`;
     assert.deepEqual(await retired, { severity: 'info', message, unfinished: false });
-    assert.equal((await bench.over(run, patienceMs)).state.kind, 'completed');
+    assert.equal((await bench.over(run)).state.kind, 'completed');
     assert.equal((await read()).length, 8, 'none ran twice');
     const there = (await starts()).filter((line) => line.endsWith(` ${name}`));
     assert.equal(there.length, 1, 'what waited there went elsewhere');
@@ -192,7 +199,8 @@ describe('scaling of live clusters of ours', function () {
 
   it('lets a worker go on whose retirement is cancelled, or takes too long', async () => {
     const id = await startCluster({ ...small, n_workers: 2 });
-    const { id: run, read } = await startWork(id, 8, 1.5);
+    const released = join(folder, 'released');
+    const { id: run, read } = await startWork(id, 8, 0.5, { UNTIL: released });
     await until(() => busy(id).length === 2, 'work on both');
     const [first, second] = workers(id);
     assert.ok(first && second);
@@ -207,7 +215,8 @@ describe('scaling of live clusters of ours', function () {
     await until(() => workers(id).every(({ status }) => status === 'running'), 'both at work');
     const late = await retirements.retire({ clusterId: id, worker: second.address, limitMs: 100 });
     assert.match(late.message, /took too long.*: it takes tasks again$/);
-    await bench.over(run, patienceMs);
+    await writeFile(released, '');
+    await bench.over(run);
     const marks = await read();
     assert.equal(marks.length, 16, 'none ran twice');
     for (const { name } of [first, second])
@@ -233,7 +242,7 @@ describe('scaling of live clusters of ours', function () {
     const file = join(flowsDirectory, 'marks.py');
     const run = await bench.start({ flow: script, file, env, target });
     await until(() => row('laptop for script')?.description?.includes('adaptive 0–2'), 'its row');
-    assert.equal((await bench.over(run, patienceMs)).state.kind, 'completed');
+    assert.equal((await bench.over(run)).state.kind, 'completed');
     const names = (await readFile(marks, 'utf8')).split('\n').map((line) => line.split(' ')[2]);
     assert.equal(new Set(names.filter(Boolean)).size, 2, 'two workers had a share');
   });
@@ -241,7 +250,7 @@ describe('scaling of live clusters of ours', function () {
 
 for (const version of daskVersions.filter((one) => one !== '2024')) {
   describe(`retiring workers of others, distributed ${version}`, function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     const store = new Store();
     const manager = new ClusterManager({ store, watch: watchScheduler, log: new MemoryLog() });
     const retirements = retirementsOf(store, manager);
@@ -273,8 +282,8 @@ for (const version of daskVersions.filter((one) => one !== '2024')) {
     it('lets a task of 2 s finish and moves what waits', async () => {
       const { bed, id, workers, worker } = await attach();
       await bed.call('submit', 'nap', 5, 2);
-      const naps = async () => JSON.stringify(await bed.call('naps'));
-      await until(async () => (await naps()) === '{"begun":2,"ended":0}', 'work on both');
+      const begun = async () => ((await bed.call('naps')) as { begun: number }).begun;
+      await until(async () => (await begun()) >= 2, 'work on both');
       const outcome = await retirements.retire({ clusterId: id, worker: worker('w0').address });
       assert.equal(outcome.message, 'worker w0 of prod has retired');
       await until(() => workers().length === 1, 'one worker');

@@ -10,6 +10,7 @@ import type { PodPort, PodPortEvents } from '../../src/backends/kubernetes/portF
 import { ResumablePort, type SessionLimits } from '../../src/backends/kubernetes/sessions.ts';
 import { type DaskVersion, daskEnv, daskVersions } from '../support/daskEnvs.ts';
 import { chosenSeed, random } from '../support/fuzzing.ts';
+import { patienceMs } from '../support/host.ts';
 import { TcpProxy } from '../support/network.ts';
 
 const script = fileURLToPath(new URL('../support/sessions_bed.py', import.meta.url));
@@ -66,7 +67,7 @@ function expected(total: number): string {
 }
 
 describe('connections that outlive what carries them', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const ending: (() => unknown)[] = [];
   let target: Server;
   let bed: ChildProcess;
@@ -132,13 +133,13 @@ describe('connections that outlive what carries them', function () {
     return [here, there];
   }
 
-  async function until(condition: () => boolean, limitMs = 10_000): Promise<void> {
+  async function until(condition: () => boolean, limitMs = patienceMs): Promise<void> {
     for (const began = performance.now(); !condition(); await sleep(5)) {
       assert.ok(performance.now() - began < limitMs, `not within ${limitMs} ms: ${condition}`);
     }
   }
 
-  const closed = async (socket: Socket, limitMs = 5_000) => until(() => socket.closed, limitMs);
+  const closed = async (socket: Socket, limitMs = patienceMs) => until(() => socket.closed, limitMs);
 
   for (const version of daskVersions) {
     it(`lose and double nothing when they are cut again and again, Python of Dask ${version}`, async () => {
@@ -223,7 +224,7 @@ describe('connections that outlive what carries them', function () {
     proxy.freeze();
     const before = port.carriers[0];
     here.write('b');
-    await until(() => port.carriers[0] !== before, 20_000);
+    await until(() => port.carriers[0] !== before);
     const said = once(there, 'data');
     await proxy.cut();
     await proxy.restore();

@@ -47,7 +47,7 @@ describe('clusters in jobs of Slurm', function () {
   it('follow the work, and stay till they are stopped', async () => {
     const id = await used.startStatic(executor({ adapt_kwargs: { minimum: 0, maximum: 2 } }));
     assert.deepEqual(await bed.jobs(), []);
-    const run = await used.bench.over(await used.bench.start({ ...plain, clusterId: id }), 60_000);
+    const run = await used.bench.over(await used.bench.start({ ...plain, clusterId: id }));
     assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
     await used.bench.manager.scale(id, 1);
     await until(() => used.bench.cluster(id)?.info?.workers.length === 1, 'one worker');
@@ -74,7 +74,7 @@ describe('clusters in jobs of Slurm', function () {
     assert.match(cores?.doc ?? '', /^Total number of cores per job/);
     assert.equal(open, true);
     const id = await used.begin(executor({}, { cores: null, core: 1 }), plain);
-    const run = await used.bench.over(id, 60_000);
+    const run = await used.bench.over(id);
     assert.ok(run.state.kind === 'failed');
     assert.match(run.state.failure.message, /core/);
     assert.match(used.output(id), /SLURMCluster passes "core" on without a look. Did you mean "cores"/);

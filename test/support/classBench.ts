@@ -19,7 +19,7 @@ import {
 } from './hostLive.ts';
 import { Family } from './processes.ts';
 
-/** Machines of tests are shared. */
+/** Machines of tests are shared, and some classes take their time. */
 export const patienceMs = 150_000;
 
 export interface Sample {
@@ -66,7 +66,9 @@ export class ClassBench {
   /** One click: runs to the end on a temporary cluster. */
   async run(executor: ClusterClassExecutor, of: Sample, env?: Record<string, string>): Promise<Run> {
     const id = await this.begin(executor, of, env);
-    return await this.bench.over(id, patienceMs);
+    const run = await this.bench.over(id, patienceMs);
+    await this.bench.printed(id);
+    return run;
   }
 
   begin(executor: ClusterClassExecutor, of: Sample, env?: Record<string, string>): Promise<string> {
@@ -105,7 +107,7 @@ export class ClassBench {
       this.family
         .members()
         .filter(({ pid, command }) => !this.#before.has(pid) && !command.includes('--server'));
-    const end = Date.now() + 10_000;
+    const end = Date.now() + patienceMs;
     while (left().length > 0) {
       assert.ok(Date.now() < end, JSON.stringify(left()));
       await sleep(20);
@@ -118,7 +120,7 @@ export class ClassBench {
 
   async dispose(): Promise<void> {
     await this.bench.dispose();
-    await this.family.gone(5_000);
+    await this.family.gone();
     await removeFolder(this.#folder);
   }
 }

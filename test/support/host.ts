@@ -246,6 +246,13 @@ export class Bench {
     return this.run(id);
   }
 
+  /** All that a run has printed that is over: its last words come by another way than its end. */
+  async printed(id: string): Promise<string> {
+    const output = this.runs.output(id);
+    await new Promise<void>((resolve) => output?.onEnd(resolve) ?? resolve());
+    return output?.text() ?? '';
+  }
+
   /** As the extension's `deactivate`. */
   async dispose(): Promise<void> {
     this.runs.dispose();

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { patienceMs } from './host.ts';
 
 /** A live process, as `/proc` shows it. */
 export interface ProcessInfo {
@@ -62,15 +63,15 @@ export class Family {
   }
 
   /**
-   * Waits until none is left but those of one process group, and returns the milliseconds that it took. Rejects with who
-   * is still there.
+   * Waits until none is left but those of some process groups. Rejects with who is still there.
+   * @param exceptGroups their numbers
    */
-  async gone(withinMs: number, exceptGroup?: number): Promise<number> {
+  async gone(exceptGroups: readonly number[] = [], withinMs = patienceMs): Promise<void> {
     const began = performance.now();
     for (;;) {
-      const left = this.members().filter(({ pgid }) => pgid !== exceptGroup);
+      const left = this.members().filter(({ pgid }) => !exceptGroups.includes(pgid));
       const tookMs = performance.now() - began;
-      if (left.length === 0) return tookMs;
+      if (left.length === 0) return;
       if (tookMs > withinMs) {
         throw new Error(
           `still there after ${withinMs} ms:\n${left.map((one) => JSON.stringify(one)).join('\n')}`,
