@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pythonOf } from './hostLive.ts';
 import { freePort } from './sshBed.ts';
 
-const startLimitMs = 30_000;
+const startLimitMs = 120_000;
 const region = 'us-east-1';
 
 /** AWS as far as its API: calls are answered and remembered on loopback, and nothing runs. */

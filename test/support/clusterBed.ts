@@ -30,7 +30,7 @@ export interface ClusterBed {
   stop(): Promise<void>;
 }
 
-const startMs = 30_000;
+const startMs = 120_000;
 
 export async function startClusterBed(options: {
   readonly scheduler: Part;
@@ -68,6 +68,7 @@ export async function startClusterBed(options: {
     const listen = ['--protocol', protocol, '--host', '127.0.0.1', '--port', '0'];
     const scheduler = start('scheduler', options.scheduler, 'distributed.cli.dask_scheduler', ...listen);
     const address = await addressOf(scheduler, () => log);
+    scheduler.stderr?.resume(); // whoever reads lines pauses it at the end, and a full pipe would block the scheduler
     for (const worker of options.workers) {
       const more = worker.resources ? ['--resources', worker.resources] : [];
       const threads = String(worker.threads ?? 1);

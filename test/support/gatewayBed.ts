@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pythonOf } from './hostLive.ts';
 import { freePort } from './sshBed.ts';
 
-const startLimitMs = 30_000;
+const startLimitMs = 120_000;
 const user = 'ana';
 const password = 'let me in';
 

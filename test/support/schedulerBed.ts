@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Security } from '../../src/core/security.ts';
 import { makeCertificates, type TestCertificates } from './certificates.ts';
@@ -47,6 +48,7 @@ export interface Bed {
 }
 
 const script = fileURLToPath(new URL('scheduler_bed.py', import.meta.url));
+const endLimitMs = 30_000;
 
 export async function startBed({
   version,
@@ -125,8 +127,7 @@ async function stopGroup(child: ChildProcess): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
-  for (let i = 0; groupLives(group); i += 1) {
-    if (i === 50) throw new Error(`process group ${group} did not end`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const began = performance.now(); groupLives(group); await sleep(20)) {
+    if (performance.now() - began > endLimitMs) throw new Error(`process group ${group} did not end`);
   }
 }

@@ -10,7 +10,7 @@ import { aptInstall, which } from '../../scripts/lib/debian.mjs';
 import { freePort } from './sshBed.ts';
 
 const run = promisify(execFile);
-const startLimitMs = 20_000;
+const startLimitMs = 120_000;
 const paths = ['/usr/sbin', '/usr/bin'];
 
 /** A real Slurm of one node on this machine: its controller, its daemon, and munge, none of them the machine's own. */

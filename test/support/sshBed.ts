@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { aptInstall, which } from '../../scripts/lib/debian.mjs';
 
 const run = promisify(execFile);
-const startLimitMs = 10_000;
+const startLimitMs = 60_000;
 
 /** A real ssh server on this machine, and an `ssh` on PATH that knows it and nobody else: nobody's ~/.ssh is touched. */
 export class SshBed {
@@ -153,13 +153,15 @@ export const accepts = (port: number): Promise<boolean> =>
     socket.once('connect', () => socket.destroy());
   });
 
+/** Below those that the system gives to whoever asks for any: nobody else has it before it is used. */
 export async function freePort(): Promise<number> {
+  const port = 15_000 + Math.floor(Math.random() * 15_000);
   const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
+  const isFree = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
   });
-  const address = server.address();
-  const port = typeof address === 'object' && address ? address.port : 0;
+  if (!isFree) return freePort();
   await new Promise((resolve) => {
     server.close(resolve);
   });
