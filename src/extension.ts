@@ -18,6 +18,7 @@ import { Attachments } from './runs/attachments.ts';
 import { RunChannels } from './runs/channel.ts';
 import { ClientFiles } from './runs/clientFiles.ts';
 import { ClusterOutputs } from './runs/clusterOutputs.ts';
+import { askGateway } from './runs/gatewayClusters.ts';
 import { KeptClusters } from './runs/keptClusters.ts';
 import { Retirements } from './runs/retire.ts';
 import { RunService } from './runs/service.ts';
@@ -83,6 +84,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const attach = new AttachCommands({
     ...{ store, attachments, interpreters, memory, log, link },
     takeUp: (cluster) => kept.takeUp(cluster),
+    askGateway: async (address, signal) =>
+      askGateway(await flows.host(undefined), address, store.snapshot.executors.executors, signal),
   });
   const preflight = new Preflight({ store, manager, lenses, log, host: (uri) => flows.host(uri) });
   const owned = {
@@ -108,7 +111,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const advisor = new ClusterAdvisor({ store, clusters: clusterCommands, memory, log });
   const deployments = new Deployments({ pythonFolder: owned.pythonFolder, log, me: owned.owner.machine });
   const panel = new ExecutorPanel({
-    ...{ flows, lenses, deployments, clusters: clusterCommands, attach, attachments, memory, log },
+    ...{ flows, lenses, deployments, clusters: clusterCommands, attach, memory, log },
     extension: context.extension,
   });
   const clients = new ClientCommands({

@@ -17,6 +17,8 @@ export interface Attached {
   readonly files?: SecurityFiles | undefined;
   /** Its certificates are kept as a secret. */
   readonly secret?: boolean | undefined;
+  /** URL of its dashboard, where that is not beside the scheduler. */
+  readonly dashboard?: string | undefined;
   /** The user chose it for runs. */
   readonly used?: boolean | undefined;
 }
@@ -30,6 +32,7 @@ const attachedSchema = z.object({
   executor: z.optional(z.object({ name: text, address: text })),
   files: z.optional(z.object({ ca: text, cert: z.optional(text), key: z.optional(text) })),
   secret: z.optional(z.boolean()),
+  dashboard: z.optional(text),
   used: z.optional(z.boolean()),
 });
 

@@ -145,9 +145,12 @@ export function incidentText({ message, restarted, atMs }: WorkerIncident): stri
   return `${message}${restarted ? ', restarted' : ''} · ${formatClock(atMs)}`;
 }
 
-/** URL of the dashboard beside a scheduler; null if it has none. Dask serves it on the scheduler's own host. */
+/**
+ * URL of the dashboard beside a scheduler; null if it has none. Dask serves it on the scheduler's own host, which nobody
+ * knows behind the proxy of a gateway.
+ */
 export function dashboardUrl(address: string, port: number | undefined): string | null {
-  const host = /^[a-z]+:\/\/(\[[^\]]+\]|[^:/]+)/.exec(address)?.[1];
+  const host = /^(?!gateway:)[a-z]+:\/\/(\[[^\]]+\]|[^:/]+)/.exec(address)?.[1];
   return host && port ? `http://${host}:${port}/status` : null;
 }
 

@@ -53,6 +53,8 @@ export interface AttachOptions {
   readonly security?: Security;
   /** Why nobody can look at it now, such as certificates that can't be read: then it is lost for that reason. */
   readonly problem?: string;
+  /** URL of its dashboard, where that is not beside the scheduler. */
+  readonly dashboard?: string;
   /** It was found, not given by the user: then it is looked at seldom. */
   readonly found?: { readonly id: string; readonly origin: Origin };
   /** It is reached by ports of this machine that lead to its pod. */
@@ -188,7 +190,7 @@ export class ClusterManager {
    * Takes up a cluster of somebody else: its row is there at once and stays till it is detached, running or lost as
    * its scheduler answers. Nothing at the cluster changes by that. Returns its id.
    */
-  attach({ name, address, security, problem, found, forwarded }: AttachOptions): string {
+  attach({ name, address, security, problem, found, forwarded, dashboard: known }: AttachOptions): string {
     const { store, watch } = this.#options;
     const id = found?.id ?? this.#newId();
     const state = { kind: 'starting', sinceMs: Date.now(), stage: `connecting to ${address}` } as const;
@@ -209,7 +211,7 @@ export class ClusterManager {
       {
         onInfo: (info) => {
           const port = info.dashboardPort && (forwarded?.dashboardPort ?? info.dashboardPort);
-          const dashboard = dashboardUrl(address, port);
+          const dashboard = known ?? dashboardUrl(address, port);
           if (this.#cluster(id)?.state.kind !== 'running') this.#answers(id, address, dashboard);
           this.#onInfo(id, info);
         },

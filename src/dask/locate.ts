@@ -67,8 +67,9 @@ export async function locateScheduler(typed: string, options: LocateOptions = {}
     const page = readPage(typed);
     if (page === undefined) {
       const address = parseAddress(typed);
-      if (address.scheme === 'gateway') throw ofGateway(address);
-      return await byAddress(address, means);
+      if (address.scheme !== 'gateway') return await byAddress(address, means);
+      if (security !== undefined) return await ask(address, means);
+      return { kind: 'certificates', address: address.text, error: ofGateway(address) };
     }
     const owner = await askDashboard(page, { timeoutMs: means.leftMs(), signal: means.signal });
     return await byDashboard(page, owner, means);
@@ -115,15 +116,12 @@ async function lookAround(address: Address, means: Means): Promise<Found | undef
 }
 
 /** Its certificates are the gateway's to give, to whoever logs in there. */
-function ofGateway({ text }: Address): UserError {
-  return new UserError(
-    'setting',
-    `Can’t attach to ${text}: only its gateway gives the certificates for it.`,
-    {
-      hint: 'Make an executor of kind clusterClass with "cluster_class": "dask_gateway.GatewayCluster".',
-    },
-  );
-}
+const ofGateway = (address: Address): ConnectError =>
+  new ConnectError(address, {
+    trouble: 'certificates',
+    what: 'only its gateway gives the certificates for it.',
+    hint: 'Attach to it: its gateway is asked then, with your Python.',
+  });
 
 /** Whose dashboard it is; `none` for another web server, undefined if no web server is there. */
 async function ownerOf(page: URL, means: Means): Promise<DashboardOwner | 'none' | undefined> {

@@ -112,6 +112,16 @@ export function classRefused(python: string, refusal: ClassRefusal): UserError {
   });
 }
 
+/** A gateway that is not known or does not tell. The address is what the user has typed, and may want to change. */
+export function gatewayRefused(python: string, refusal: ClassRefusal): UserError {
+  const { message, hint, traceback, module } = refusal;
+  if (module === 'dask_gateway') return missingPackage(python, 'dask-gateway', message);
+  return new UserError('unreachable', message, {
+    ...(hint && { hint }),
+    cause: traceback && new Error(traceback),
+  });
+}
+
 const usualHints: Partial<Readonly<Record<ClassRefusal['kind'], string>>> = {
   'module-missing':
     'Modules are looked for in the workspace folder and among the packages of its interpreter.',

@@ -5,10 +5,11 @@ import type { ClassDescription } from '../core/classArguments.ts';
 import { Emitter } from '../core/emitter.ts';
 import { UserError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { HostConfig, HostEvent, HostRequest } from '../protocol/host.ts';
+import type { GatewayCluster, HostConfig, HostEvent, HostRequest } from '../protocol/host.ts';
 import {
   classRefused,
   crashed,
+  gatewayRefused,
   type HostExit,
   refused,
   serverFailed,
@@ -210,9 +211,9 @@ export class PythonHost {
    * What a look at something finds. Rejects with the signal's reason once that aborts, and with a {@link UserError} when
    * it is late; the look ends then.
    */
-  async look<N extends 'preflight' | 'class.described'>(
+  async look<N extends 'preflight' | 'class.described' | 'gateway.told'>(
     name: N,
-    question: Extract<HostRequest, { op: 'preflight' | 'class.describe' }>,
+    question: Extract<HostRequest, { op: 'preflight' | 'class.describe' | 'gateway.cluster' }>,
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<HostEventOf<N>> {
@@ -252,6 +253,22 @@ export class PythonHost {
     const { description, refusal } = await this.look('class.described', question, describeTimeoutMs, signal);
     if (description) return description;
     throw classRefused(this.python, refusal ?? { kind: 'import-failed', message: `${path} is not known` });
+  }
+
+  /**
+   * What the gateway of a cluster tells of it. Rejects with a {@link UserError} if none is known, or it does not tell.
+   * @param address `gateway://host:port/cluster`
+   * @param gateways what gateways may be reached by beside Dask's own configuration, as `cluster_kwargs` have it
+   */
+  async gatewayCluster(
+    address: string,
+    gateways: readonly Readonly<Record<string, unknown>>[],
+    signal?: AbortSignal,
+  ): Promise<GatewayCluster> {
+    const question = { op: 'gateway.cluster', id: randomUUID(), address, gateways } as const;
+    const { cluster, refusal } = await this.look('gateway.told', question, describeTimeoutMs, signal);
+    if (cluster) return cluster;
+    throw gatewayRefused(this.python, refusal ?? { kind: 'value', message: `${address} is not known` });
   }
 
   /**

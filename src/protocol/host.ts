@@ -82,6 +82,14 @@ export interface ClassRefusal {
   readonly line?: number;
 }
 
+/** What a gateway tells of a cluster of it. */
+export interface GatewayCluster {
+  /** URL; null if there is none. */
+  readonly dashboard: string | null;
+  /** PEM texts. */
+  readonly security: Security;
+}
+
 export type HostRequest =
   /** Compiles the file without running it; answered by `checked`. */
   | { readonly op: 'check'; readonly id: string; readonly file: string }
@@ -150,7 +158,19 @@ export type HostRequest =
       /** What it is to be called with: by that, a gateway tells the options that its administrator has made. */
       readonly kwargs?: Readonly<Record<string, unknown>>;
     }
-  /** Nobody waits any more for the answer to one of these two, of this id: it ends without. */
+  /**
+   * Asks the gateway of a cluster that is there for what clients of it need, in a process of its own; answered by
+   * `gateway.told` or `error` of this id.
+   */
+  | {
+      readonly op: 'gateway.cluster';
+      readonly id: string;
+      /** `gateway://host:port/cluster` */
+      readonly address: string;
+      /** What gateways may be reached by, as `cluster_kwargs` have it, before what Dask is configured with. */
+      readonly gateways: readonly Readonly<Record<string, unknown>>[];
+    }
+  /** Nobody waits any more for the answer to one of these three, of this id: it ends without. */
   | { readonly op: 'look.stop'; readonly id: string };
 
 /** Which cluster, and for which flow. */
@@ -301,6 +321,13 @@ export type HostEvent =
       readonly event: 'class.described';
       readonly id: string;
       readonly description?: ClassDescription;
+      readonly refusal?: ClassRefusal;
+    }
+  /** One of the two. */
+  | {
+      readonly event: 'gateway.told';
+      readonly id: string;
+      readonly cluster?: GatewayCluster;
       readonly refusal?: ClassRefusal;
     }
   /** A request could not be carried out: nothing else follows. Names what it was about. */

@@ -51,6 +51,8 @@ export interface AttachmentsOptions {
 export interface Given {
   readonly security: Security;
   readonly files?: SecurityFiles | undefined;
+  /** URL of the dashboard, where whoever has given them knows of it. */
+  readonly dashboard?: string | undefined;
 }
 
 /** A scheduler that has answered. */
@@ -131,6 +133,7 @@ export class Attachments {
       executor: executor ? { name: executor.name, address: executor.address } : kept?.executor,
       files: given?.files,
       secret: given && !given.files,
+      dashboard: given?.dashboard,
     };
     if (attached.secret) await secrets.store(secretKey(attached.id), JSON.stringify(given?.security));
     else if (before?.secret) await secrets.delete(secretKey(attached.id));
@@ -180,13 +183,14 @@ export class Attachments {
    * @throws UserError if those that the settings name can't be read
    */
   async certificates(address: string, executor?: ExistingExecutor): Promise<Given | undefined> {
-    const files = executor?.security;
-    if (files) return { security: await this.#options.readCertificates(files), files };
+    const named = executor?.security;
+    if (named) return { security: await this.#options.readCertificates(named), files: named };
     const row = (executor && this.#rowOf(executor.name)) ?? this.#rowAt(address);
     const attached = row === undefined ? undefined : this.#entries.get(row);
     // Those that are lost are asked for again.
     const security = attached && (await this.#read(attached).catch(() => undefined));
-    return security && { security, files: attached?.files };
+    const { files, dashboard } = attached ?? {};
+    return security && { security, files, ...(dashboard !== undefined && { dashboard }) };
   }
 
   /**
@@ -238,11 +242,15 @@ export class Attachments {
       this.#release(replaced);
     }
     const name = freeName(attached.name, store.snapshot.clusters.values());
-    const { pods, secret, files } = attached;
+    const { pods, secret, files, dashboard } = attached;
     const scheme = secret || files ? 'tls' : 'tcp';
     const address = link ? addressOf(scheme, '127.0.0.1', link.port).text : attached.address;
     const forwarded = pods && { pods, ...(link && { dashboardPort: link.dashboardPort }) };
-    const id = manager.attach({ name, address, ...access, ...(forwarded && { forwarded }) });
+    const id = manager.attach({
+      ...{ name, address, ...access },
+      ...(forwarded && { forwarded }),
+      ...(dashboard !== undefined && { dashboard }),
+    });
     this.#entries.set(id, attached);
     if (link) this.#links.set(id, link);
     if (used) store.dispatch({ type: 'target', clusterId: id });

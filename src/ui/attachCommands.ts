@@ -14,6 +14,7 @@ import type { TreeNode } from '../core/tree.ts';
 import { type DaskConfig, readDaskConfig } from '../dask/daskConfig.ts';
 import { type FoundScheduler, locateScheduler } from '../dask/locate.ts';
 import { type Attachments, beforeKey, type Given } from '../runs/attachments.ts';
+import { isBehindGateway } from '../runs/gatewayClusters.ts';
 import { askAddress, type Wanted } from './attachPick.ts';
 import { askCertificates } from './certificates.ts';
 import { requireTrust } from './flowCommands.ts';
@@ -28,6 +29,8 @@ export interface AttachCommandsOptions {
   readonly memory: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
   link(pods: PodScheduler): Promise<SchedulerLink>;
+  /** Asks the gateway of an address for what clients need. */
+  askGateway(address: string, signal: AbortSignal): Promise<Given>;
   /** Takes up a cluster of ours that another window has started; false if its certificates are not here. */
   takeUp(cluster: string): Promise<boolean>;
 }
@@ -103,6 +106,14 @@ export class AttachCommands implements vscode.Disposable {
     vscode.window.setStatusBarMessage(`Detached from ${cluster.name}: it goes on`, 5000);
   }
 
+  /** The certificates of an executor's cluster as attaching would have them, as far as the user need not give them. */
+  async certificates(executor: ExistingExecutor, signal: AbortSignal): Promise<Given | undefined> {
+    const { attachments, askGateway } = this.#options;
+    const known = await attachments.certificates(executor.address, executor);
+    if (known || !isBehindGateway(executor.address)) return known;
+    return await askGateway(executor.address, signal);
+  }
+
   /** The cluster that an executor means, for a run: the one that is attached, else it is attached now. */
   async forRun(
     executor: ExistingExecutor,
@@ -170,7 +181,10 @@ export class AttachCommands implements vscode.Disposable {
     return this.#connect(`tls://127.0.0.1:${port}`, undefined, attempt, security && { security });
   }
 
-  /** Finds the scheduler; asks for certificates as often as it wants others, unless the settings name them. */
+  /**
+   * Finds the scheduler; asks for certificates as often as it wants others, unless the settings name them. Of one behind a
+   * gateway that is asked, once.
+   */
   async #connect(
     address: string,
     executor: ExistingExecutor | undefined,
@@ -179,6 +193,7 @@ export class AttachCommands implements vscode.Disposable {
   ): Promise<Connected> {
     let asked = address;
     let given = known ?? (await this.#options.attachments.certificates(address, executor));
+    let isAsked = false;
     for (;;) {
       const found = await attempt((signal, stage) => {
         stage(`asking ${asked}`);
@@ -188,6 +203,15 @@ export class AttachCommands implements vscode.Disposable {
       });
       if (found.kind === 'scheduler') return { found, given };
       if (executor?.security) throw leadingToSettings(found.error);
+      if (isBehindGateway(found.address)) {
+        if (isAsked) throw found.error;
+        isAsked = true;
+        given = await attempt((signal, stage) => {
+          stage('asking its gateway');
+          return this.#options.askGateway(found.address, signal);
+        });
+        continue;
+      }
       const dask = (await this.#daskConfig()).tls;
       given = await askCertificates({ address: found.address, why: found.error.what, dask });
       if (!given) throw new UserError('cancelled', 'No certificates were given');

@@ -34,7 +34,6 @@ import {
   readPanelState,
   type ToPanel,
 } from '../protocol/executorPanel.ts';
-import type { Attachments } from '../runs/attachments.ts';
 import { type CheckMeans, checkExecutor } from '../runs/executorCheck.ts';
 import type { AttachCommands } from './attachCommands.ts';
 import { executorForCode } from './certificates.ts';
@@ -61,7 +60,6 @@ export interface ExecutorPanelOptions {
   readonly deployments: Deployments;
   readonly clusters: ClusterCommands;
   readonly attach: AttachCommands;
-  readonly attachments: Attachments;
   /** Of the workspace: drafts that are not saved. */
   readonly memory: vscode.Memento;
   readonly extension: vscode.Extension<unknown>;
@@ -403,7 +401,7 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
   async #look(check: DraftCheck): Promise<void> {
     requireTrust();
     const executor = usable(check);
-    const { flows, attachments } = this.#options;
+    const { flows, attach } = this.#options;
     const file = executor.kind === 'existing' ? this.#file : undefined;
     const flow = file && (await this.#flowOf(file));
     const looking: Checked = {
@@ -423,7 +421,7 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
           ...{ signal, stage },
           host: () => flows.host(this.#file),
           ...(flow && { flow }),
-          security: async (one) => (await attachments.certificates(one.address, one))?.security,
+          security: async (one) => (await attach.certificates(one, signal))?.security,
         }),
       );
       done({ ...looking, findings });

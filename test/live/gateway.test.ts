@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { parseAddress } from '../../src/core/address.ts';
 import type { ClusterClassExecutor } from '../../src/core/clusterClassExecutor.ts';
+import type { Executor } from '../../src/core/executor.ts';
 import { locateScheduler } from '../../src/dask/locate.ts';
-import { patienceMs, plain, sample, until, useClasses } from '../support/classBench.ts';
+import { Attachments } from '../../src/runs/attachments.ts';
+import { askGateway } from '../../src/runs/gatewayClusters.ts';
+import { type ClassBench, patienceMs, plain, sample, until, useClasses } from '../support/classBench.ts';
 import { GatewayBed } from '../support/gatewayBed.ts';
 
 describe('clusters of a Dask Gateway', function () {
@@ -23,8 +27,8 @@ describe('clusters of a Dask Gateway', function () {
   ): ClusterClassExecutor =>
     used.executor('dask_gateway.GatewayCluster', { cluster_kwargs: { ...bed.kwargs, ...kwargs }, ...more });
 
-  async function nothingIsThere(): Promise<void> {
-    await used.nothingIsLeft();
+  async function nothingIsThere(of: ClassBench = used): Promise<void> {
+    await of.nothingIsLeft();
     await until(async () => (await bed.clusters()).length === 0, 'no cluster at the gateway');
   }
 
@@ -33,14 +37,13 @@ describe('clusters of a Dask Gateway', function () {
     const run = await used.bench.over(id, patienceMs);
     assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
     assert.match(used.output(id), /total 10/);
+    assert.doesNotMatch(used.output(id), /Exception ignored|Traceback/);
     assert.doesNotMatch(used.bench.log.lines.join('\n'), /BEGIN|let me in/);
     await nothingIsThere();
   });
 
   it('scale and adapt, watched through the gateway’s proxy, and say so when the gateway ends them', async () => {
     const id = await used.startStatic(executor({}, { worker_cores: 2 }));
-    const { address } = used.bench.manager.handle(id);
-    await assert.rejects(locateScheduler(address), /only its gateway gives the certificates/);
     const workers = () => used.bench.cluster(id)?.info?.workers.length;
     await used.bench.manager.scale(id, 1);
     await until(() => workers() === 1, 'one worker');
@@ -65,6 +68,68 @@ describe('clusters of a Dask Gateway', function () {
     await until(() => used.bench.run(id).state.kind === 'running', 'a run');
     await used.bench.runs.cancel(id);
     await nothingIsThere();
+  });
+
+  for (const [environment, flow, parameters] of [
+    ['prefect3', sample('prefect', 'etl.py', 'etl'), {}],
+    ['prefect2', sample('prefect', 'etl.py', 'etl'), {}],
+    ['prefect1', sample('prefect1', 'etl1.py', 'flow'), { n: 1 }],
+  ] as const) {
+    describe(`for a flow with ${environment}`, () => {
+      const flows = useClasses(environment, () => ({ PYTHONPATH: bed.client }));
+
+      it('run its mapped tasks, and are gone afterwards', async () => {
+        const run = await flows.run(executor({ n_workers: 1 }, { environment }), flow);
+        assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
+        const done = run.tasks.map(({ name, counts }) => [name, counts.completed]);
+        assert.deepEqual(Object.fromEntries(done), { extract: 1, transform: 4, load: 1, ...parameters });
+        assert.doesNotMatch(flows.output(run.id), /Exception ignored|Traceback/);
+        await nothingIsThere(flows);
+      });
+    });
+  }
+
+  it('of others are attached to by the gateway’s word, run scripts, and are left as they are', async () => {
+    const owner = await bed.someoneElse();
+    const { bench } = used;
+    try {
+      const without = await locateScheduler(owner.address);
+      assert.ok(without.kind === 'certificates');
+      assert.match(without.error.message, /only its gateway gives the certificates/);
+      const ask = (address: string, ...executors: Executor[]) => askGateway(bench.host, address, executors);
+      const given = await ask(owner.address, executor());
+      assert.equal((await fetch(given.dashboard ?? '')).status, 200, 'its dashboard, through the proxy');
+      const found = await locateScheduler(owner.address, { security: given.security });
+      assert.ok(found.kind === 'scheduler');
+      const attachments = new Attachments({
+        ...{ store: bench.store, manager: bench.manager, log: bench.log },
+        memory: { get: () => undefined, update: async () => undefined },
+        secrets: { get: async () => undefined, store: async () => undefined, delete: async () => undefined },
+        readCertificates: async () => assert.fail('there are no files'),
+        link: async () => assert.fail('there are no pods'),
+      });
+      const id = await attachments.add({ address: found.address, given });
+      await attachments.ready(id);
+      await until(() => bench.cluster(id)?.info?.workers.length === 1, 'its worker');
+      const { state, ownership } = bench.cluster(id) ?? {};
+      assert.equal(ownership, 'attached');
+      assert.ok(state?.kind === 'running');
+      assert.equal(state.dashboard, given.dashboard);
+      const run = await bench.over(await bench.start({ ...plain, clusterId: id }), patienceMs);
+      assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
+      assert.match(used.output(run.id), /total 10/);
+      await attachments.detach(id);
+      attachments.dispose();
+      assert.deepEqual(await owner.says(), { status: 'running', workers: 1 }, 'as its owner sees it');
+
+      const nobody = parseAddress(owner.address);
+      await assert.rejects(ask(owner.address), /No gateway is known here whose clusters are at gateway:/);
+      const gone = `gateway://${nobody.host}:${nobody.port}/nobody`;
+      await assert.rejects(ask(gone, executor()), /tells nothing of nobody: ValueError: .*nobody/);
+    } finally {
+      await owner.end();
+    }
+    await until(async () => (await bed.clusters()).length === 0, 'the end that its owner wants');
   });
 
   it('have the options that the administrator has made', async () => {

@@ -217,6 +217,10 @@ class DescriptionChild(_Look):
         super().__init__(host, host.descriptions, describe, request, describe.SECONDS)
 
 
+class GatewayChild(DescriptionChild):
+    op, what = "gateway.cluster", "gateway"
+
+
 def _how(code):
     if code is not None and code < 0:
         import signal

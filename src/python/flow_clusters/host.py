@@ -10,7 +10,7 @@ import time
 
 from . import belongings, learned, preload, prefect_warm, terminal
 from .check import check
-from .children import ClassChild, ClusterChild, DescriptionChild, PreflightChild, RunChild
+from .children import ClassChild, ClusterChild, DescriptionChild, GatewayChild, PreflightChild, RunChild
 from .guardian import Guardian
 from .lines import LineReader, LineWriter
 from .loops import SelectLoop, ThreadLoop
@@ -20,7 +20,7 @@ from .processes import Forked, Spawned, remove_tree
 GENTLE_RUN_SECONDS = 3
 LEARN_AFTER_SECONDS = 0.3
 SCALING = ("cluster.scale", "cluster.adapt", "cluster.drop", "cluster.resume")
-LOOKS = ("preflight", "class.describe")
+LOOKS = ("preflight", "class.describe", "gateway.cluster")
 STARTS = ("cluster.start", "run.start", "cluster.close", "run.kill", *LOOKS, "look.stop", *SCALING)
 
 
@@ -277,6 +277,7 @@ class Host:
             "run.kill": self._kill_run,
             "preflight": lambda m: PreflightChild(self, m),
             "class.describe": lambda m: DescriptionChild(self, m),
+            "gateway.cluster": lambda m: GatewayChild(self, m),
             "look.stop": self._stop_look,
         }
 

@@ -96,6 +96,23 @@ describe('clusters that a workspace is attached to', () => {
     assert.deepEqual(attachments.addresses, ['tcp://10.0.0.5:8786', 'tls://prod:8786']);
   });
 
+  it('have the dashboard that their gateway knows, in the next window too, and none where it knows of none', async () => {
+    const first = aWindow();
+    const dashboard = 'https://gateway.example/clusters/5d3f/status';
+    const security = { ca: 'CA', cert: 'CERT', key: 'KEY' };
+    await first.attachments.add({ address: 'gateway://10.0.0.5:8786/5d3f', given: { security, dashboard } });
+    await first.attachments.add({ address: 'gateway://10.0.0.5:8786/77aa', given: { security } });
+    const dashboards = ({ store }: typeof first) =>
+      [...store.snapshot.clusters.values()].map(({ state }) => state.kind === 'running' && state.dashboard);
+    first.answer();
+    assert.deepEqual(dashboards(first), [dashboard, null]);
+    const next = aWindow(await first.close());
+    await next.attachments.restore();
+    next.answer();
+    assert.deepEqual(dashboards(next), [dashboard, null]);
+    await next.close();
+  });
+
   it('may be reached by a port of this machine: remembered by where they are, and closed with their row', async () => {
     const first = aWindow();
     let closed = 0;

@@ -1,4 +1,7 @@
-"""Tells what a cluster class takes, in a process of its own: importing it runs whatever the user's module does."""
+"""Tells what a cluster class takes, or what a gateway knows of a cluster: in a process of its own.
+
+Importing what that takes runs whatever the user's modules do.
+"""
 
 import os
 import sys
@@ -6,10 +9,15 @@ import sys
 from .. import belongings
 from ..cluster import inherit
 from ..lines import LineWriter
-from . import targets
+from . import gateway, targets
 from .signature import Signature
 
 SECONDS = 60
+
+
+def _described(order):
+    target = targets.find(order["path"])
+    return {"description": Signature(target, _kwargs(order)).described()}
 
 
 def _kwargs(order):
@@ -19,17 +27,24 @@ def _kwargs(order):
         return {}
 
 
+def _known(order):
+    return {"cluster": gateway.known(order["address"], targets.value(order["gateways"]))}
+
+
+ANSWERS = {"class.describe": ("class.described", _described), "gateway.cluster": ("gateway.told", _known)}
+
+
 def run(order, fd_in, fd_out, directory, forked):
-    """`order` is a `class.describe` request; returns the exit code."""
+    """`order` is a request of one of these kinds; returns the exit code."""
     if forked:
         belongings.die_with_parent()
     belongings.watch_pipe(lambda n: os.read(fd_in, n), lambda message: None, belongings.end_own_group)
     inherit(order)
     sys.path.insert(0, os.getcwd())
-    answer = {"event": "class.described", "id": order["id"]}
+    event, look = ANSWERS[order["op"]]
+    answer = {"event": event, "id": order["id"]}
     try:
-        target = targets.find(order["path"])
-        answer["description"] = Signature(target, _kwargs(order)).described()
+        answer.update(look(order))
     except BaseException as error:
         answer["refusal"] = targets.failure(error)
     LineWriter(fd_out).send(answer)

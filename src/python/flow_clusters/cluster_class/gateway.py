@@ -1,6 +1,11 @@
 """Clusters of a Dask Gateway: their class is no cluster of Dask's, and what it takes only the gateway knows."""
 
+import asyncio
 import sys
+from urllib.parse import urlsplit
+
+from . import targets
+from .targets import Refused
 
 PLACE = ("address", "proxy_address", "public_address", "auth")
 OVER = ("STOPPING", "STOPPED", "FAILED")
@@ -13,11 +18,66 @@ def options(target, kwargs):
     if not (isinstance(target, type) and cluster is not None and issubclass(target, cluster)):
         return None
     try:
-        with dask_gateway.Gateway(**{key: kwargs[key] for key in PLACE if key in kwargs}) as gateway:
-            fields = vars(gateway.cluster_options())["_fields"].values()
+        given = asyncio.run(_options(dask_gateway.Gateway, _place(kwargs)))
     except Exception:  # the call of the class itself will tell why
         return None
-    return [_Option(field, target) for field in fields]
+    return [_Option(field, target) for field in vars(given)["_fields"].values()]
+
+
+async def _options(kind, place):
+    """In a loop: a synchronous `Gateway` complains to the terminal when it is collected after it has been closed."""
+    async with kind(asynchronous=True, **place) as gateway:
+        return await gateway.cluster_options()
+
+
+def _place(kwargs):
+    return {key: kwargs[key] for key in PLACE if key in kwargs}
+
+
+def known(address, calls):
+    """Certificates and dashboard of a cluster that is there, from its gateway; the scheduler is not talked to.
+
+    `address`: `gateway://host:port/name`. `calls`: what gateways may be reached by, before how Dask is configured.
+    Only the one of that proxy is asked: others need not hear of a login that is not for them.
+    """
+    return asyncio.run(_known(targets.find("dask_gateway.Gateway"), address, [*calls, {}]))
+
+
+async def _known(kind, address, calls):
+    place, _, name = address.partition("://")[2].partition("/")
+    wanted = urlsplit("//" + place)
+    for call in calls:
+        try:
+            gateway = kind(asynchronous=True, **_place(call))
+        except ValueError:  # none is configured
+            continue
+        async with gateway:
+            own = urlsplit(gateway.proxy_address)
+            if (own.hostname, own.port) == (wanted.hostname, wanted.port):
+                return await _told(gateway, name)
+    raise Refused(
+        "value",
+        "No gateway is known here whose clusters are at gateway://%s." % place,
+        hint="Name it in an executor of dask_gateway.GatewayCluster, or as gateway.address (and gateway.proxy-address)"
+        " in Dask's configuration.",
+    )
+
+
+async def _told(gateway, name):
+    try:
+        report = await gateway.get_cluster(name)
+    except Exception as error:
+        text = "The gateway at %s tells nothing of %s: %s" % (gateway.address, name, targets.said(error))
+        raise Refused("value", text, **targets.trace(error)) from error
+    if report.status.name != "RUNNING":
+        text = "By its gateway, the cluster %s does not run: it is %s." % (name, report.status.name.lower())
+        raise Refused("value", text)
+    return {"dashboard": report.dashboard_link, "security": pem(report.security)}
+
+
+def pem(security):
+    """Its authority is the certificate itself."""
+    return {"ca": security.tls_cert, "cert": security.tls_cert, "key": security.tls_key}
 
 
 class _Option:

@@ -478,8 +478,8 @@ def _security(cluster):
     from distributed.security import Security
 
     security = getattr(cluster, "security", None) or Security()
-    if hasattr(security, "tls_cert"):  # a gateway's, whose authority is the certificate itself
-        return {"ca": security.tls_cert, "cert": security.tls_cert, "key": security.tls_key}
+    if hasattr(security, "tls_cert"):  # a gateway's
+        return gateway.pem(security)
     config = security.get_tls_config_for_role("client")
     files = {"ca": config.get("ca_file"), "cert": config.get("cert"), "key": config.get("key")}
     return {name: _pem(value) for name, value in files.items() if value}
