@@ -35,7 +35,7 @@ export type Step =
 export type Scenario = Readonly<Record<string, readonly Step[] | boolean>>;
 
 /** A limit costs time only where something is broken: it is for a machine that has much else to do. */
-export const patienceMs = 50_000;
+export const patienceMs = 100_000;
 
 /** Keeps what is logged. */
 export class MemoryLog implements Logger {

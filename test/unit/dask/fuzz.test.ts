@@ -45,7 +45,7 @@ describe('fuzzing what arrives', () => {
     }
     const grownBytes = process.memoryUsage().rss - before;
     assert.ok(grownBytes < 300 * 2 ** 20, `grew by ${grownBytes}`);
-  }).timeout(Math.max(60_000, rounds));
+  }).timeout(Math.max(120_000, rounds));
 
   it('nor does noise, bare or in a whole frame', () => {
     fc.assert(
@@ -55,5 +55,5 @@ describe('fuzzing what arrives', () => {
       }),
       { numRuns: Math.ceil(rounds / 20) },
     );
-  }).timeout(Math.max(60_000, rounds));
+  }).timeout(Math.max(120_000, rounds));
 });

@@ -57,8 +57,7 @@ const said = (reason: UserError['reason'], message: RegExp) => (error: unknown) 
   return true;
 };
 
-describe('a hostile peer', function () {
-  this.timeout(60_000);
+describe('a hostile peer', () => {
   const fakes: Fake[] = [];
   const clients: SchedulerClient[] = [];
 

@@ -24,8 +24,7 @@ function usedBytes(): number {
   return heapUsed + arrayBuffers;
 }
 
-describe('a cluster of a thousand workers', function () {
-  this.timeout(60_000);
+describe('a cluster of a thousand workers', () => {
   let fake: Fake;
   let manager: ClusterManager;
   const store = new Store();

@@ -115,8 +115,7 @@ describe('lenses while someone types', () => {
   }
 
   for (const name of ['typing_session.py', 'typing_prefect1.py', 'typing_dask.py'])
-    it(`neither vanish nor jump while parts of ${name} are retyped`, function () {
-      this.timeout(60_000);
+    it(`neither vanish nor jump while parts of ${name} are retyped`, () => {
       const text = readFileSync(join(FIXTURES, name), 'utf8');
       const marks = marksOf(text, new Typist(parser, text).flows);
       const random = randomFrom(Number(process.env.TYPING_SEED ?? 11));
@@ -130,8 +129,7 @@ describe('lenses while someone types', () => {
       }
     });
 
-  it('appear once as a file is typed from its first character to its last, and stay', function () {
-    this.timeout(60_000);
+  it('appear once as a file is typed from its first character to its last, and stay', () => {
     for (const name of ['typing_session.py', 'typing_prefect1.py', 'typing_dask.py']) {
       const text = readFileSync(join(FIXTURES, name), 'utf8');
       const goal = new Typist(parser, text).lines;
