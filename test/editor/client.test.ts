@@ -8,7 +8,7 @@ import * as vscode from 'vscode';
 const code = /^from distributed import Client\nclient = Client\("(tcp:\/\/127\.0\.0\.1:\d+)"\)$/m;
 
 describe('client code of a cluster', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let folder: string;
   const run = (command: string) => vscode.commands.executeCommand(`flowClusters.cluster.${command}`);
 
@@ -76,7 +76,7 @@ describe('client code of a cluster', function () {
     const file = join(folder, name);
     const script = `printf '%s.' "$DASK_SCHEDULER_ADDRESS" > '${file}'`;
     const terminal = vscode.window.createTerminal({ shellPath: '/bin/sh', shellArgs: ['-c', script] });
-    for (let i = 0; i < 300; i += 1) {
+    for (let i = 0; i < 1_200; i += 1) {
       const text = await readFile(file, 'utf8').catch(() => '');
       terminal.show();
       if (text.endsWith('.')) return text.slice(0, -1);

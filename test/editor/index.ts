@@ -6,7 +6,7 @@ import Mocha from 'mocha';
 export async function run(): Promise<void> {
   const mocha = new Mocha({
     reporter: process.env.FLOW_CLUSTERS_TEST_REPORTER ?? 'spec',
-    timeout: 30_000,
+    timeout: 180_000,
     forbidOnly: true,
   });
   for (const name of readdirSync(__dirname)) {

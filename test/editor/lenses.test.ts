@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 
-const patienceMs = 15_000;
+const patienceMs = 60_000;
 
 /** The titles of the lenses of a sample, once one matches. */
 async function titles(uri: vscode.Uri, wanted: RegExp): Promise<string[]> {

@@ -7,7 +7,7 @@ import { openWindow } from '../support/personSuite.ts';
 import type { Workbench } from '../support/workbench.ts';
 
 describe('a cluster dragged into code', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
 
   before(async () => {

@@ -28,7 +28,7 @@ if __name__ == "__main__":
 `;
 
 describe('a flow beside a function that makes a cluster', function () {
-  this.timeout(150_000);
+  this.timeout(300_000);
   let folder: string;
 
   before(async () => {
@@ -63,6 +63,6 @@ describe('a flow beside a function that makes a cluster', function () {
       { name: 'make_cluster', kind: 'clusterClass', cluster_class: 'own-etl.py:make_cluster' },
     ]);
     await workbench.close();
-    assert.deepEqual(await leftAfter(10_000), []);
+    assert.deepEqual(await leftAfter(60_000), []);
   });
 });

@@ -7,7 +7,7 @@ import { PersonBed } from '../support/person.ts';
 import type { Workbench } from '../support/workbench.ts';
 
 describe('a first click while Python is slow to start', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let bed: PersonBed;
   let workbench: Workbench;

@@ -5,7 +5,7 @@ import { openWindow } from '../support/personSuite.ts';
 import { type Bed, startBed } from '../support/schedulerBed.ts';
 
 describe('a cluster that somebody else has started', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let scheduler: Bed | undefined;
 

@@ -1,7 +1,7 @@
 import { openWindow } from '../support/personSuite.ts';
 
 describe('a flow that fails', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('says why on its row and in a message, shows the traceback, and goes to the line', async () => {
     const workbench = await openWindow({ file: 'failing.py' });

@@ -3,7 +3,7 @@ import { openWindow } from '../support/personSuite.ts';
 import type { Workbench } from '../support/workbench.ts';
 
 describe('a person without a mouse', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('runs the flow by keys; the sidebar shows it, the focus stays; cancels it by keys', async () => {
     const workbench = await openWindow({ file: 'etl.py' });

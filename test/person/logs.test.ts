@@ -1,7 +1,7 @@
 import { openWindow } from '../support/personSuite.ts';
 
 describe('the log of a cluster', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('comes by itself, whole or of one worker, and is filtered by whose lines they are', async () => {
     const workbench = await openWindow({ file: 'plain_dask.py' });

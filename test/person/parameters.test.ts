@@ -1,7 +1,7 @@
 import { openWindow } from '../support/personSuite.ts';
 
 describe('a flow with parameters', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('asks for those that have no default, and says what is wrong with an answer', async () => {
     const workbench = await openWindow({ file: 'parameters.py' });

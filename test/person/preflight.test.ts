@@ -5,7 +5,7 @@ import { bed, openWindow } from '../support/personSuite.ts';
 import { type Bed, startBed } from '../support/schedulerBed.ts';
 
 describe('a cluster that a flow would fail on', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let scheduler: Bed | undefined;
 
   afterEach(async () => {

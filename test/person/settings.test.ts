@@ -5,7 +5,7 @@ import { ExecutorPanelPage } from '../support/executorPanel.ts';
 import { bed, openWindow } from '../support/personSuite.ts';
 
 describe('an executor that cannot be used', function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
 
   it('is told in a message and on its row, and both lead to its field', async () => {
     const folder = await copySamples(join(dirname((await bed()).workspace), 'settings'));

@@ -1,7 +1,7 @@
 import { openWindow } from '../support/personSuite.ts';
 
 describe('a static cluster', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('starts by the palette, survives a run, and ends when it is stopped', async () => {
     const workbench = await openWindow({ file: 'plain_dask.py' });

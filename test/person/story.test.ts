@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { openWindow } from '../support/personSuite.ts';
 
 describe('a person with a flow', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('runs it by one click, watches its tasks, and the cluster is gone afterwards', async () => {
     const workbench = await openWindow({ file: 'etl.py' });

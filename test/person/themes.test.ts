@@ -9,7 +9,7 @@ const themes = [
 ];
 
 describe('the sidebar', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   for (const { name, theme, kind } of themes) {
     it(`can be read in a ${name} theme`, async () => {

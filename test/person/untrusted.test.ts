@@ -6,7 +6,7 @@ import { PersonBed } from '../support/person.ts';
 import type { Workbench } from '../support/workbench.ts';
 
 describe('a person who does not trust a folder yet', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let bed: PersonBed;
   let workbench: Workbench;
 
@@ -76,8 +76,8 @@ describe('a person who does not trust a folder yet', function () {
     const message = await workbench.notification('This workspace is not trusted');
     await message.getByRole('button', { name: 'Manage Trust' }).click();
     await workbench.page.getByRole('button', { name: 'Trust', exact: true }).click();
-    const until = Date.now() + 20_000;
+    const until = Date.now() + 60_000;
     while ((await pythons()).length === 0 && Date.now() < until) await workbench.page.waitForTimeout(200);
-    assert.notEqual((await pythons()).length, 0, 'no interpreter was started within 20 s');
+    assert.notEqual((await pythons()).length, 0, 'no interpreter was started');
   });
 });

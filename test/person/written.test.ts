@@ -13,7 +13,7 @@ if __name__ == "__main__":
 `;
 
 describe('a script with a cluster of its own', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
 
   before(async () => {
