@@ -71,7 +71,8 @@ def test_follows_the_work_and_says_why(start, flows, tmp_path):
     cluster.wait(n_workers=1, adaptive=limits)
     run = cluster.run(flows("marks.py"), COUNT="40", SECONDS="0.25", MARKS=str(tmp_path / "marks"))
     step = cluster.wait(n_workers=2, adaptive=limits)["step"]
-    assert (step["from"], step["to"], step["why"]) == (1, 2, "tasks") and 0 < step["waiting"] < 40
+    # From none where the run was so long in coming that the first worker was idle.
+    assert (step["to"], step["why"]) == (2, "tasks") and step["from"] in (0, 1) and 0 < step["waiting"] <= 40
     assert run.end()["state"] == "completed"
     step = cluster.wait(n_workers=0, adaptive=limits)["step"]
     assert (step["to"], step["why"]) == (0, "idle")

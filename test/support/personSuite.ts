@@ -46,7 +46,6 @@ afterEach(async function () {
   }
 });
 
-after(async function () {
-  this.timeout(20_000);
+after(async () => {
   await (await started)?.close();
 });
