@@ -3,6 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { copySamples } from '../../scripts/lib/testBed.mjs';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
+import { GatewayBed } from '../support/gatewayBed.ts';
+import { pythonOf } from '../support/hostLive.ts';
 import { bed, openWindow } from '../support/personSuite.ts';
 import { type Bed, startBed } from '../support/schedulerBed.ts';
 
@@ -50,6 +52,45 @@ describe('a cluster that is there already', function () {
     const client = new SchedulerClient(address);
     assert.equal((await client.identity()).workers.length, 2);
     client.close();
+  });
+
+  it('is behind a gateway: that is asked with the login of an executor, a wrong name is told, and a script runs', async () => {
+    const gateway = await GatewayBed.start();
+    const owner = await gateway.someoneElse();
+    try {
+      const folder = await copySamples(join(dirname((await bed()).workspace), 'gateway'));
+      const settings = join(folder, '.vscode', 'settings.json');
+      const executor = {
+        ...{ name: 'gateway', kind: 'clusterClass', cluster_class: 'dask_gateway.GatewayCluster' },
+        cluster_kwargs: gateway.kwargs,
+      };
+      await mkdir(dirname(settings));
+      await writeFile(
+        settings,
+        JSON.stringify({
+          'flowClusters.executors': [executor],
+          'flowClusters.python': await pythonOf('clouds'),
+        }),
+      );
+      const workbench = await openWindow({ folder, file: 'plain_dask.py' });
+      await workbench.openSidebar();
+      await workbench.runCommand('Flow Clusters: Attach to Scheduler');
+      await workbench.answer(owner.address.replace(/[^/]+$/, 'nobody'));
+      const refused = await workbench.notification('tells nothing of nobody');
+      await refused.getByRole('button', { name: 'Change Address' }).click();
+      await workbench.answer(owner.address);
+      const place = owner.address.replace('gateway://', '');
+      await workbench.row('Clusters', new RegExp(`^${place}.*running · 1 worker.*attached`)).waitFor();
+      const offer = await workbench.notification(`Attached to ${place}`);
+      await offer.getByRole('button', { name: 'Use for Runs' }).click();
+      await workbench.lens(`Run with ${place} (attached)`).first().click();
+      await workbench.row('Runs', /^plain_dask.*completed/).waitFor({ timeout: 60_000 });
+      await workbench.screenshot('attached through a gateway');
+      assert.deepEqual(await owner.says(), { status: 'running', workers: 1 });
+    } finally {
+      await owner.end();
+      await gateway.dispose();
+    }
   });
 
   it('is an executor: its lens attaches, a wrong address is told and leads to the settings', async () => {

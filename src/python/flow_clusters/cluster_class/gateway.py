@@ -9,6 +9,7 @@ from .targets import Refused
 
 PLACE = ("address", "proxy_address", "public_address", "auth")
 OVER = ("STOPPING", "STOPPED", "FAILED")
+WHERE = "in an executor of dask_gateway.GatewayCluster, or under gateway in Dask's configuration"
 
 
 def options(target, kwargs):
@@ -46,21 +47,23 @@ def known(address, calls):
 async def _known(kind, address, calls):
     place, _, name = address.partition("://")[2].partition("/")
     wanted = urlsplit("//" + place)
+    unusable = None
     for call in calls:
         try:
-            gateway = kind(asynchronous=True, **_place(call))
+            gateway = kind(asynchronous=True, **targets.value(_place(call)))
         except ValueError:  # none is configured
+            continue
+        except Exception as error:  # another one may be meant
+            unusable = error
             continue
         async with gateway:
             own = urlsplit(gateway.proxy_address)
             if (own.hostname, own.port) == (wanted.hostname, wanted.port):
                 return await _told(gateway, name)
-    raise Refused(
-        "value",
-        "No gateway is known here whose clusters are at gateway://%s." % place,
-        hint="Name it in an executor of dask_gateway.GatewayCluster, or as gateway.address (and gateway.proxy-address)"
-        " in Dask's configuration.",
-    )
+    text = "No gateway is known here whose clusters are at gateway://%s." % place
+    if unusable is not None:
+        text += " One could not be used: %s" % unusable
+    raise Refused("value", text, hint="Name its address and proxy_address %s." % WHERE)
 
 
 async def _told(gateway, name):
@@ -68,10 +71,12 @@ async def _told(gateway, name):
         report = await gateway.get_cluster(name)
     except Exception as error:
         text = "The gateway at %s tells nothing of %s: %s" % (gateway.address, name, targets.said(error))
-        raise Refused("value", text, **targets.trace(error)) from error
+        hint = "Check address and auth %s." % WHERE
+        raise Refused("value", text, hint=hint, **targets.trace(error)) from error
     if report.status.name != "RUNNING":
         text = "By its gateway, the cluster %s does not run: it is %s." % (name, report.status.name.lower())
-        raise Refused("value", text)
+        starts = report.status.name not in OVER
+        raise Refused("value", text, hint="Attach when it runs." if starts else "It does not come back.")
     return {"dashboard": report.dashboard_link, "security": pem(report.security)}
 
 
