@@ -604,21 +604,21 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
     const { profile, problems, findings, usual, changed, savable, outdated, executor } = check;
     const saved = editableExecutors();
     const kept = this.#kept();
-    const shown = this.#draft.saved ?? '';
-    const removed = [...new Set([...Object.keys(kept), shown])].filter(
-      (key) => key !== '' && !saved.some((one) => one.key === key),
-    );
+    // What is being written may have another name in a moment.
+    const isWriting = this.#busy.has('edit');
+    const drafts = isWriting ? [] : [...new Set([...Object.keys(kept), this.#draft.saved ?? ''])];
+    const removed = drafts.filter((key) => key !== '' && !saved.some((one) => one.key === key));
     const startable = this.#draft.kind !== 'localDask';
     return {
       ...{ problems, findings, usual, changed, savable, busy: [...this.#busy] },
       // What is being written differs from what the draft was made from.
-      ...(outdated !== undefined && !this.#busy.has('edit') && { outdated }),
+      ...(outdated !== undefined && !isWriting && { outdated }),
       ...(this.#about?.path === profile.cluster_class && { about: this.#about }),
       executors: [
         ...saved.map(({ key }) => ({ key, changed: key in kept })),
         ...removed.map((key) => ({ key, changed: true, removed: true })),
       ],
-      ...(this.#isRemoved() && { removed: true }),
+      ...(this.#isRemoved() && !isWriting && { removed: true }),
       code: this.#code.tabs(check),
       ...(this.#checked?.profile === JSON.stringify(profile) && { checked: checkedView(this.#checked) }),
       usable: executor !== undefined,
