@@ -5,7 +5,7 @@ import { memberMark } from './memberProtocol.ts';
 
 const longestLine = 100_000;
 /** As engines and nodes put it in front of each line: `2026-08-01T10:41:02.123456789Z `. */
-const stamped = /^(\d{4}-\d\d-\d\dT[\d:]+(?:\.\d+)?(?:Z|[+-][\d:]+)) (.*)$/s;
+const stamped = /^(\d{4}-\d\d-\d\dT[\d:]+(?:\.\d{1,3}(\d*))?(?:Z|[+-][\d:]+)) (.*)$/s;
 
 /** Hears each line of a text. Resolves at its end, however that comes. */
 export async function readLines(text: Readable, onLine: (line: string) => void): Promise<void> {
@@ -30,8 +30,8 @@ export function readMemberLog(
   });
 }
 
-/** A line with when it was printed. */
+/** A line with when it was printed, to the part of a millisecond: lines are told apart by it. */
 function logLine(line: string): MemberLogLine {
-  const [, stamp = '', text] = stamped.exec(line) ?? [];
-  return text === undefined ? { text: line } : { timeMs: Date.parse(stamp), text };
+  const [, stamp = '', part = '', text] = stamped.exec(line) ?? [];
+  return text === undefined ? { text: line } : { timeMs: Date.parse(stamp) + Number(`0.${part || 0}`), text };
 }

@@ -1,7 +1,7 @@
 import type { Lifetime } from './cluster.ts';
 import type { Disposable } from './emitter.ts';
 import type { Executor } from './executor.ts';
-import type { ClusterMember, MemberAccess } from './members.ts';
+import type { MembersListener } from './members.ts';
 import type { AdaptLimits, ScalingNews } from './scaling.ts';
 import type { Security } from './security.ts';
 import type { TaskState } from './tasks.ts';
@@ -103,7 +103,7 @@ export interface BackendContext {
   /** Tells how many workers it shall have, as long as it lives. */
   scaling(news: ScalingNews): void;
   /** Tells of all its containers whenever one changes; clusters without any say nothing. Absent: nobody listens. */
-  members?(members: readonly ClusterMember[], access: MemberAccess): void;
+  readonly members?: MembersListener;
 }
 
 /** A kind of place where clusters can live. A start that fails or is aborted removes what it made. */

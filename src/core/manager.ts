@@ -7,7 +7,7 @@ import { type Failure, toFailure } from './failure.ts';
 import { formatClock } from './format.ts';
 import { idleSeconds } from './imageExecutor.ts';
 import type { Logger } from './log.ts';
-import type { ClusterMember, MemberAccess } from './members.ts';
+import { type ClusterMember, type MemberAccess, type MembersListener, withWorkerNames } from './members.ts';
 import type { PodScheduler } from './podScheduler.ts';
 import { type AdaptLimits, type ScalingNews, stepText } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
@@ -58,7 +58,12 @@ export interface AttachOptions {
   /** It was found, not given by the user: then it is looked at seldom. */
   readonly found?: { readonly id: string; readonly origin: Origin };
   /** It is reached by ports of this machine that lead to its pod. */
-  readonly forwarded?: { readonly pods: PodScheduler; readonly dashboardPort?: number };
+  readonly forwarded?: {
+    readonly pods: PodScheduler;
+    readonly dashboardPort?: number;
+    /** Tells of the pods of its cluster until disposed. Absent: nobody sees them. */
+    onMembers?(listener: MembersListener): Disposable;
+  };
 }
 
 /** How often a cluster is looked at that nobody has asked for. */
@@ -75,6 +80,8 @@ interface Entry {
   handle?: ClusterHandle;
   members?: MemberAccess;
   watcher?: Disposable;
+  /** Tells of its containers, where others have made them. */
+  memberWatch?: Disposable | undefined;
   stopping?: Promise<void>;
 }
 
@@ -202,6 +209,7 @@ export class ClusterManager {
     const entry: Entry = { handle: attachedHandle(address, security) };
     this.#entries.set(id, entry);
     store.dispatch({ type: 'cluster.added', cluster });
+    entry.memberWatch = forwarded?.onMembers?.((members, access) => this.#onMembers(id, members, access));
     if (problem !== undefined) {
       this.#onLost(id, problem, address);
       return id;
@@ -389,7 +397,8 @@ export class ClusterManager {
     const cluster = this.#cluster(id);
     if (!entry || !cluster || !isLive(cluster) || cluster.state.kind === 'stopping') return;
     entry.members = access;
-    this.#options.store.dispatch({ type: 'cluster.members', id, members });
+    const named = withWorkerNames(members, cluster.members ?? [], cluster.info?.workers ?? []);
+    this.#options.store.dispatch({ type: 'cluster.members', id, members: named });
   }
 
   #onScaling(id: string, { scaling, step }: ScalingNews): void {
@@ -404,10 +413,13 @@ export class ClusterManager {
   }
 
   #onInfo(id: string, info: SchedulerInfo): void {
-    const state = this.#cluster(id)?.state;
+    const { state, members = [] } = this.#cluster(id) ?? {};
     if (state?.kind !== 'running' && state?.kind !== 'lost') return;
     const { store } = this.#options;
     if (state.kind === 'lost') this.#answers(id, state.address, state.dashboard);
+    const named = withWorkerNames(members, members, info.workers);
+    // Before the workers are there: whose they are is known then.
+    if (named !== members) store.dispatch({ type: 'cluster.members', id, members: named });
     store.dispatch({ type: 'cluster.info', id, info });
   }
 
@@ -460,6 +472,7 @@ export class ClusterManager {
 
   #forget(id: string): void {
     this.#entries.get(id)?.watcher?.dispose();
+    this.#entries.get(id)?.memberWatch?.dispose();
     this.#entries.delete(id);
     this.#options.store.dispatch({ type: 'cluster.removed', id });
   }

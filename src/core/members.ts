@@ -1,5 +1,6 @@
 import { plural } from './executor.ts';
 import { formatBytes, formatClock } from './format.ts';
+import type { WorkerInfo } from './schedulerInfo.ts';
 
 export type MemberState = 'created' | 'running' | 'paused' | 'exited';
 
@@ -14,10 +15,14 @@ export interface ClusterMember {
   readonly role: 'scheduler' | 'worker';
   /** Names of the workers in it, as Dask knows them; none of a scheduler. */
   readonly workers: readonly string[];
+  /** Where its workers listen, and nobody else: Dask's names for them are told by it where others have started it. */
+  readonly host?: string;
   readonly image: string;
   readonly state: MemberState;
   /** Of one that has exited; 137 is SIGKILL. */
   readonly exitCode?: number;
+  /** Of the container before this one, which has ended. */
+  readonly lastExitCode?: number;
   /** When the kernel last killed one of its processes for want of memory. */
   readonly outOfMemoryMs?: number;
   /** Where its pod is. */
@@ -54,24 +59,72 @@ export interface MemberShell {
   close(): Promise<void>;
 }
 
+export interface FollowOptions {
+  /** How many lines of the time before. */
+  readonly tail: number;
+  readonly signal: AbortSignal;
+  /** Only what the container before this one has printed, which has ended. Pods alone keep that apart. */
+  readonly previous?: boolean;
+}
+
 /** What can be done to containers of a cluster without Dask, each by its name. */
 export interface MemberAccess {
-  /** Tells the last `tail` lines and then what comes, till the container ends or `signal` aborts. */
-  follow(
-    name: string,
-    options: { readonly tail: number; readonly signal: AbortSignal },
-    onLine: (line: MemberLogLine) => void,
-  ): Promise<void>;
+  /**
+   * Tells the last lines, those of the container before first, and then what comes, till the container ends or the signal
+   * aborts. A connection that breaks is made again.
+   */
+  follow(name: string, options: FollowOptions, onLine: (line: MemberLogLine) => void): Promise<void>;
   /** Rejects with a UserError if the container does not run, or has no shell. */
   shell(name: string, size: TerminalSize): Promise<MemberShell>;
   /** All that Kubernetes knows of a pod, and what happened to it, as text. Absent: nobody can tell. */
   describe?(name: string): Promise<string>;
 }
 
-/** The scheduler first, then workers by number. */
+/** Hears of all containers of a cluster, and how to get at them. */
+export type MembersListener = (members: readonly ClusterMember[], access: MemberAccess) => void;
+
+/** The scheduler first, then workers by number or name. Of several schedulers one that runs: others take its place, or left it. */
 export function membersInOrder(members: Iterable<ClusterMember>): ClusterMember[] {
-  const place = ({ role, workers }: ClusterMember) => (role === 'scheduler' ? -1 : Number(workers[0]));
-  return [...members].sort((a, b) => place(a) - place(b));
+  const place = ({ role, state }: ClusterMember) => (role === 'worker' ? 2 : state === 'running' ? 0 : 1);
+  const name = ({ workers, name }: ClusterMember) => workers[0] ?? name;
+  const byName = new Intl.Collator('en', { numeric: true });
+  return [...members].sort((a, b) => place(a) - place(b) || byName.compare(name(a), name(b)));
+}
+
+/**
+ * The members with the names of their workers, as Dask tells who listens where. What Dask does not know now keeps the name that
+ * it had.
+ * @returns the same list if nothing changes
+ */
+export function withWorkerNames(
+  members: readonly ClusterMember[],
+  before: readonly ClusterMember[],
+  workers: readonly Pick<WorkerInfo, 'name' | 'host'>[],
+): readonly ClusterMember[] {
+  if (members.every(({ host }) => host === undefined)) return members;
+  const had = new Map(before.map((member) => [member.id, member.workers]));
+  const there = Map.groupBy(workers, ({ host }) => host);
+  let isChanged = false;
+  const named = members.map((member) => {
+    const { host, id, role } = member;
+    if (host === undefined || role === 'scheduler') return member;
+    const names = there.get(host)?.map(({ name }) => name) ?? had.get(id) ?? member.workers;
+    if (names.join('\n') === member.workers.join('\n')) return member;
+    isChanged = true;
+    return { ...member, workers: names };
+  });
+  return isChanged ? named : members;
+}
+
+/** Containers of workers that the scheduler does not know: not yet, or not any more. */
+export function absentMembers(
+  members: readonly ClusterMember[],
+  workers: readonly Pick<WorkerInfo, 'name'>[],
+): ClusterMember[] {
+  const here = new Set(workers.map(({ name }) => name));
+  return members.filter(
+    (member) => member.role === 'worker' && !member.workers.some((name) => here.has(name)),
+  );
 }
 
 /** `scheduler`, `worker 1`, `workers 0, 1`: as rows and logs name it. */
@@ -93,7 +146,8 @@ export function memberText(member: ClusterMember): string {
 
 /** What is not as usual with a container; empty if nothing is. */
 export function memberTrouble(member: ClusterMember): string {
-  return [isUsual(member) ? '' : stateText(member), restartsText(member)].filter(Boolean).join(' · ');
+  const state = member.waiting ?? (isUsual(member) ? '' : stateText(member));
+  return [state, restartsText(member)].filter(Boolean).join(' · ');
 }
 
 /** All that is known of a container, a line each. */
@@ -128,4 +182,9 @@ function stateText({ state, exitCode, outOfMemoryMs }: ClusterMember): string {
     : `${how}, was out of memory at ${formatClock(outOfMemoryMs)}`;
 }
 
-const restartsText = ({ restarts }: ClusterMember) => (restarts > 0 ? plural(restarts, 'restart') : '');
+function restartsText({ restarts, lastExitCode, waiting }: ClusterMember): string {
+  if (restarts === 0) return '';
+  // What it waits for says so as well.
+  const how = lastExitCode === undefined || waiting !== undefined ? '' : ` (exit code ${lastExitCode})`;
+  return `${plural(restarts, 'restart')}${how}`;
+}

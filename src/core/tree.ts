@@ -2,7 +2,14 @@ import { type Cluster, incidentText, isLive } from './cluster.ts';
 import { adviseCluster, type ClusterAdvice, staticClustersOf } from './clusterAdvice.ts';
 import { describeExecutor, plural } from './executor.ts';
 import { formatBytes, formatClock, formatDuration, formatSpan } from './format.ts';
-import { type ClusterMember, memberLabel, memberLines, memberText, memberTrouble } from './members.ts';
+import {
+  absentMembers,
+  type ClusterMember,
+  memberLabel,
+  memberLines,
+  memberText,
+  memberTrouble,
+} from './members.ts';
 import { podText } from './podScheduler.ts';
 import { isOver, type Run, runDurationMs } from './run.ts';
 import { type Advice, type Drain, limitsText, scaleEventText } from './scaling.ts';
@@ -266,12 +273,6 @@ function startingNodes(cluster: Cluster): TreeNode[] {
 
 const mostAbsent = 100;
 
-/** Containers of workers that the scheduler does not know: not yet, or not any more. */
-function absentMembers({ members = [], info }: Cluster): ClusterMember[] {
-  const here = new Set(info?.workers.map(({ name }) => name));
-  return members.filter(({ role, workers }) => role === 'worker' && !workers.some((name) => here.has(name)));
-}
-
 /** A container whose server Dask says nothing of. */
 function memberNode(cluster: Cluster, member: ClusterMember): TreeNode {
   const bad = member.state === 'exited' || member.outOfMemoryMs !== undefined;
@@ -318,7 +319,7 @@ function schedulerNode(cluster: Cluster, address: string, dashboard: string | nu
 
 function workersNode(cluster: Cluster, nowMs: number): TreeNode {
   const workers = cluster.info?.workers ?? [];
-  const absent = absentMembers(cluster);
+  const absent = absentMembers(cluster.members ?? [], workers);
   const asLastSeen = cluster.state.kind === 'lost' && workers.length > 0;
   const description = [
     asLastSeen ? 'as last seen' : '',

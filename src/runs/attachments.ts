@@ -10,6 +10,7 @@ import { toFailure } from '../core/failure.ts';
 import { within } from '../core/limit.ts';
 import type { Logger } from '../core/log.ts';
 import type { ClusterManager } from '../core/manager.ts';
+import type { MembersListener } from '../core/members.ts';
 import { type PodScheduler, podAddress } from '../core/podScheduler.ts';
 import type { Security } from '../core/security.ts';
 import type { Store } from '../core/store.ts';
@@ -32,6 +33,8 @@ export interface Secrets {
 export interface Link {
   readonly port: number;
   readonly dashboardPort: number;
+  /** Tells of the pods of its cluster, now and as they change, until disposed. */
+  onMembers(listener: MembersListener): Disposable;
   close(): void;
 }
 
@@ -245,7 +248,13 @@ export class Attachments {
     const { pods, secret, files, dashboard } = attached;
     const scheme = secret || files ? 'tls' : 'tcp';
     const address = link ? addressOf(scheme, '127.0.0.1', link.port).text : attached.address;
-    const forwarded = pods && { pods, ...(link && { dashboardPort: link.dashboardPort }) };
+    const forwarded = pods && {
+      pods,
+      ...(link && {
+        dashboardPort: link.dashboardPort,
+        onMembers: (listener: MembersListener) => link.onMembers(listener),
+      }),
+    };
     const id = manager.attach({
       ...{ name, address, ...access },
       ...(forwarded && { forwarded }),

@@ -59,12 +59,12 @@ export class ClusterLog {
     this.#printed = new PrintedLog((lines) => this.#tell(lines.map(printedEntry)));
     this.#containers = new MemberLogs({
       onLine: (member, line) => this.#tell([memberEntry(member, line)]),
-      onTrouble: (_, reason) => this.#say('warn', reason),
+      onTrouble: (reason) => this.#say('warn', reason),
     });
     const cluster = this.#cluster;
     if (!cluster) return;
     for (const incident of cluster.incidents ?? []) this.#incident(incident);
-    this.#containers.update(cluster.members ?? [], parts.manager.members(clusterId));
+    this.#members(cluster);
     this.#state(cluster);
     this.#followPrinted();
     this.#listening.push(parts.store.onDidChange((event) => this.#hear(event)));
@@ -92,16 +92,29 @@ export class ClusterLog {
 
   #hear(event: StoreEvent): void {
     if (!('id' in event) || event.id !== this.#id) return;
-    if (event.type === 'cluster.removed') this.#stopTail();
+    if (event.type === 'cluster.removed') {
+      this.#stopTail();
+      this.#containers.dispose();
+    }
     if (event.type === 'cluster.incident') this.#incident(event.incident);
     if (event.type === 'cluster.restarted') {
       const text = `worker ${event.worker} was restarted`;
       this.#tell([{ level: 'info', source: 'cluster', timeMs: Date.now(), text, workers: [event.worker] }]);
     }
-    if (event.type === 'cluster.members')
-      this.#containers.update(event.members, this.#parts.manager.members(this.#id));
-    if (event.type === 'cluster.info') this.#info(event.info);
+    if (event.type === 'cluster.members') this.#members(this.#cluster);
+    if (event.type === 'cluster.info') {
+      this.#members(this.#cluster);
+      this.#info(event.info);
+    }
     if (event.type === 'cluster.state') this.#state(this.#cluster);
+  }
+
+  #members(cluster: Cluster | undefined): void {
+    if (!cluster?.members) return;
+    const { members, ownership, info } = cluster;
+    // What those of ours print comes as the output of their cluster.
+    const known = ownership === 'owned' ? undefined : info?.workers;
+    this.#containers.update(members, this.#parts.manager.members(this.#id), known);
   }
 
   #info(info: SchedulerInfo): void {

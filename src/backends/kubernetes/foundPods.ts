@@ -1,10 +1,11 @@
 import type { V1Pod } from '@kubernetes/client-node';
+import type { ClusterMember } from '../../core/members.ts';
 import type { PodMaker, PodScheduler } from '../../core/podScheduler.ts';
 import { dashboardPort as ownDashboardPort, schedulerPort as ownPort } from '../memberProtocol.ts';
 import { deploymentLabel, deploymentSelector } from './deployment/objects.ts';
 import type { ApiPlace } from './kubernetesApi.ts';
 import { annotation, label, labelValue, managedBy } from './manifests.ts';
-import { troubleOf } from './podState.ts';
+import { mainContainer, memberOf, troubleOf } from './podState.ts';
 
 /** A scheduler that was found on Kubernetes. */
 export interface FoundPod {
@@ -28,12 +29,16 @@ export interface OwnPod {
   readonly pid: number;
 }
 
-/** How one maker's schedulers are told from other pods. */
+/** How one maker's schedulers are told from other pods, and their workers with them. */
 interface Kind {
   readonly maker: PodMaker;
   readonly selector: string;
   /** Label that names the cluster. */
   readonly name: string;
+  /** Label that tells schedulers from workers, by these words. */
+  readonly role: string;
+  /** What selects schedulers and workers alike. Absent: those that have the cluster's name. */
+  readonly all?: string;
 }
 
 const defaultPort = 8786;
@@ -49,16 +54,30 @@ const kinds: readonly Kind[] = [
     maker: 'flow-clusters',
     selector: `${label.managedBy}=${managedBy},${label.role}=scheduler`,
     name: label.cluster,
+    role: label.role,
   },
-  { maker: 'operator', selector: 'dask.org/component=scheduler', name: 'dask.org/cluster-name' },
-  { maker: 'helm', selector: 'app=dask,component=scheduler', name: 'release' },
+  {
+    maker: 'operator',
+    selector: 'dask.org/component=scheduler',
+    name: 'dask.org/cluster-name',
+    role: 'dask.org/component',
+  },
+  { maker: 'helm', selector: 'app=dask,component=scheduler', name: 'release', role: 'component' },
   {
     maker: 'helm',
     selector: 'app.kubernetes.io/name=dask-scheduler,app.kubernetes.io/component=scheduler',
     name: 'app.kubernetes.io/instance',
+    role: 'app.kubernetes.io/component',
+    // Their instance is not that of the release: it is `dask-worker` of workers.
+    all: 'app.kubernetes.io/name in (dask-scheduler,dask-worker)',
   },
-  { maker: 'deployment', selector: deploymentSelector, name: deploymentLabel },
+  { maker: 'deployment', selector: deploymentSelector, name: deploymentLabel, role: label.role },
 ];
+
+function kindOf({ maker, selector }: PodScheduler): Kind | undefined {
+  const ofMaker = kinds.filter((kind) => kind.maker === maker);
+  return ofMaker.find((kind) => selector.startsWith(kind.selector)) ?? ofMaker[0];
+}
 
 /** What selects the schedulers that there may be. */
 export const schedulerSelectors: readonly string[] = kinds.map(({ selector }) => selector);
@@ -88,6 +107,27 @@ export function foundPod(pod: V1Pod, place: ApiPlace, kubeconfig: string | undef
       },
     }),
   };
+}
+
+/** What selects the scheduler and the workers of a cluster, and no other pods. */
+export function membersSelector(scheduler: PodScheduler): string {
+  const kind = kindOf(scheduler);
+  if (!kind) return scheduler.selector;
+  return `${kind.all ?? `${kind.name}=${scheduler.name}`},${kind.role} in (scheduler,worker)`;
+}
+
+/**
+ * A pod of a cluster of others. How Dask calls its workers only their starter knows: until Dask tells who listens there, they are
+ * called as the operator has them called, else as the pod.
+ */
+export function foundMember(pod: V1Pod, scheduler: PodScheduler): ClusterMember {
+  const { metadata, spec, status } = pod;
+  const role = metadata?.labels?.[kindOf(scheduler)?.role ?? ''] === 'worker' ? 'worker' : 'scheduler';
+  const named = mainContainer(pod)?.env?.find(({ name }) => name === 'DASK_WORKER_NAME')?.value;
+  const workers = role === 'worker' ? [named ?? metadata?.name ?? ''] : [];
+  // Else it is that of its node, and of whatever else is there.
+  const host = spec?.hostNetwork ? undefined : status?.podIP;
+  return { ...memberOf(pod, { role, workers }), ...(host && { host }) };
 }
 
 /** Who looks, and what of its own it has rows of already. */

@@ -147,7 +147,7 @@ export class KubernetesCluster {
     this.#id = means.id;
     this.#lead = new Lead(means.id);
     this.#output = new TerminalOutput(means.context.inherit.output);
-    this.#access = new PodAccess(means.api, (pod) => this.#containerName(pod));
+    this.#access = new PodAccess(means.api, (pod) => this.#watch.pods.get(pod));
     this.#watch = new PodWatch({
       ...{ api: means.api, selector: `${label.cluster}=${means.id}`, signal: this.#life.signal },
       onPod: (pod) => this.#onPod(pod),
@@ -623,7 +623,7 @@ export class KubernetesCluster {
     const here = [...this.#watch.pods.values()].filter(
       (pod) => pod.metadata?.deletionTimestamp === undefined && !isKeeper(pod),
     );
-    this.#context.members?.(membersInOrder(here.map(memberOf)), this.#access);
+    this.#context.members?.(membersInOrder(here.map((pod) => memberOf(pod))), this.#access);
   }
 
   async #shape(paths: readonly string[], env: readonly string[]): Promise<ClusterShape> {

@@ -1,37 +1,84 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { V1Pod } from '@kubernetes/client-node';
 import { UserError } from '../../core/errors.ts';
-import type { MemberAccess, MemberLogLine, MemberShell, TerminalSize } from '../../core/members.ts';
+import type {
+  FollowOptions,
+  MemberAccess,
+  MemberLogLine,
+  MemberShell,
+  TerminalSize,
+} from '../../core/members.ts';
 import { readMemberLog } from '../memberLog.ts';
 import { shellCommand } from '../memberProtocol.ts';
+import { apiError } from './failures.ts';
 import { codeOf, type KubernetesApi, type PodSocket, reasonOf } from './kubernetesApi.ts';
+import { containerOf, mainContainer } from './podState.ts';
 
 const streams = { stdin: 0, stdout: 1, stderr: 2, status: 3, resize: 4 } as const;
 const closeMs = 3_000;
 const describeMs = 15_000;
+/** Between tries to read on where a connection has broken. */
+const firstPauseMs = 250;
+const longestPauseMs = 10_000;
 
 /** What the API server gives of a cluster's pods, whether Dask in them answers or not. */
 export class PodAccess implements MemberAccess {
   readonly #api: KubernetesApi;
-  /** Name of our container in a pod. */
-  readonly #containerOf: (pod: string) => string;
+  /** What its watch last told of a pod. */
+  readonly #podOf: (pod: string) => V1Pod | undefined;
 
-  constructor(api: KubernetesApi, containerOf: (pod: string) => string) {
+  constructor(api: KubernetesApi, podOf: (pod: string) => V1Pod | undefined) {
     this.#api = api;
-    this.#containerOf = containerOf;
+    this.#podOf = podOf;
   }
 
   async follow(
     pod: string,
-    { tail, signal }: { readonly tail: number; readonly signal: AbortSignal },
+    { tail, signal, previous = false }: FollowOptions,
     onLine: (line: MemberLogLine) => void,
   ): Promise<void> {
-    // Of the container before, which has ended: nobody else keeps it. There is none at first.
-    const before = this.#read(pod, { previous: true, tailLines: tail }, signal);
-    await before.then((log) => readMemberLog(log, signal, onLine)).catch(() => undefined);
-    const now = await this.#read(pod, { follow: true, tailLines: tail }, signal);
-    await readMemberLog(now, signal, onLine);
+    let lastMs = Number.NEGATIVE_INFINITY;
+    /** @returns whether there was anything new in it */
+    const read = async (options: { readonly follow?: true; readonly previous?: true }) => {
+      const log = await this.#read(pod, { ...options, tailLines: tail }, signal);
+      // Read again, it begins with what was told already; and one that waits to be started has the log of the one before.
+      const toldMs = lastMs;
+      await readMemberLog(log, signal, (line) => {
+        if (line.timeMs !== undefined && line.timeMs <= toldMs) return;
+        lastMs = Math.max(lastMs, line.timeMs ?? lastMs);
+        onLine(line);
+      });
+      return lastMs > toldMs;
+    };
+    const status = () => containerOf(this.#podOf(pod) ?? {});
+    const container = status()?.containerID;
+    // Of the container before, which has ended: nobody else keeps it. Nor does its node for ever.
+    if (status()?.restartCount !== 0)
+      await read({ previous: true }).catch((error: unknown) => {
+        if (codeOf(error) !== 400 && codeOf(error) !== 404) throw this.#unread(error);
+      });
+    if (previous) return;
+    const stillRuns = () => status()?.state?.running !== undefined && status()?.containerID === container;
+    await read({ follow: true }).catch((error: unknown) => {
+      throw this.#unread(error);
+    });
+    for (let pauseMs = firstPauseMs; !signal.aborted && stillRuns(); ) {
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted || !stillRuns()) return;
+      // What does not answer now may do so again; the watch tells when it has ended.
+      const isNew = await read({ follow: true }).catch((error: unknown) => {
+        if (codeOf(error) !== undefined) throw this.#unread(error);
+        return false;
+      });
+      pauseMs = isNew ? firstPauseMs : Math.min(2 * pauseMs, longestPauseMs);
+    }
+  }
+
+  /** Why the server does not tell something. */
+  #unread(error: unknown): UserError {
+    return apiError(error, this.#api.place, 'the pod');
   }
 
   #read(
@@ -40,6 +87,11 @@ export class PodAccess implements MemberAccess {
     signal: AbortSignal,
   ): Promise<Readable> {
     return this.#api.log(pod, this.#containerOf(pod), { timestamps: true, ...options }, signal);
+  }
+
+  /** The server takes an empty name where there is one container only. */
+  #containerOf(pod: string): string {
+    return mainContainer(this.#podOf(pod) ?? {})?.name ?? '';
   }
 
   async shell(pod: string, size: TerminalSize): Promise<MemberShell> {
@@ -86,7 +138,7 @@ export class PodAccess implements MemberAccess {
         ? `no answer within ${describeMs / 1000} s`
         : codeOf(error) === 404
           ? 'it is not there any more'
-          : reasonOf(error);
+          : this.#unread(error).message;
       throw new UserError('unreachable', `The pod ${pod} can't be read: ${why}`, {
         cause: error,
       });

@@ -1,4 +1,4 @@
-import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
+import type { V1Container, V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
 import type { ClusterMember, MemberState } from '../../core/members.ts';
 import { label } from './manifests.ts';
 
@@ -19,11 +19,20 @@ export interface PodEnd {
   readonly why?: string;
 }
 
+/** What a pod is in its cluster, as the labels of its maker tell. */
+export type PodPart = Pick<ClusterMember, 'role' | 'workers'>;
+
+function ownPart({ metadata }: V1Pod): PodPart {
+  const { [label.role]: role, [label.worker]: worker } = metadata?.labels ?? {};
+  return {
+    role: role === 'scheduler' ? 'scheduler' : 'worker',
+    workers: worker === undefined ? [] : [worker],
+  };
+}
+
 /** A pod as the explorer shows it. */
-export function memberOf(pod: V1Pod): ClusterMember {
+export function memberOf(pod: V1Pod, part = ownPart(pod)): ClusterMember {
   const { metadata, spec } = pod;
-  const labels = metadata?.labels ?? {};
-  const worker = labels[label.worker];
   const container = containerOf(pod);
   const ended = container?.state?.terminated ?? container?.lastState?.terminated;
   const trouble = troubleOf(pod);
@@ -36,23 +45,31 @@ export function memberOf(pod: V1Pod): ClusterMember {
     name: metadata?.name ?? '',
     id: metadata?.uid ?? '',
     kind: 'pod',
-    role: labels[label.role] === 'scheduler' ? 'scheduler' : 'worker',
-    workers: worker === undefined ? [] : [worker],
-    image: container?.image || spec?.containers[0]?.image || '',
+    ...part,
+    image: container?.image || mainContainer(pod)?.image || '',
     state,
     ...(spec?.nodeName && { node: spec.nodeName }),
     ...(trouble && (state !== 'running' || isNodeSilent(pod)) && { waiting: trouble.text }),
     ...(state === 'exited' && ended && { exitCode: ended.exitCode }),
+    ...(state !== 'exited' && ended && ended.reason !== 'OOMKilled' && { lastExitCode: ended.exitCode }),
     ...(ended?.reason === 'OOMKilled' && { outOfMemoryMs: timeOf(ended.finishedAt) }),
     restarts: container?.restartCount ?? 0,
     sinceMs: timeOf(since),
   };
 }
 
-/** Of our container in a pod; others may be beside it. */
-export function containerOf({ metadata, status }: V1Pod): V1ContainerStatus | undefined {
-  const role = metadata?.labels?.[label.role];
-  return status?.containerStatuses?.find(({ name }) => name === role) ?? status?.containerStatuses?.[0];
+/** The container that Dask is in; others may be beside it, and who puts those in says which is the one that counts. */
+export function mainContainer({ metadata, spec }: V1Pod): V1Container | undefined {
+  const { labels, annotations } = metadata ?? {};
+  const wanted = [labels?.[label.role], annotations?.['kubectl.kubernetes.io/default-container']];
+  const named = wanted.flatMap((one) => spec?.containers.find(({ name }) => name === one) ?? []);
+  return named[0] ?? spec?.containers[0];
+}
+
+/** Of {@link mainContainer}. */
+export function containerOf(pod: V1Pod): V1ContainerStatus | undefined {
+  const { containerStatuses = [] } = pod.status ?? {};
+  return containerStatuses.find(({ name }) => name === mainContainer(pod)?.name) ?? containerStatuses[0];
 }
 
 function stateOf(pod: V1Pod): MemberState {
@@ -128,8 +145,8 @@ export function disruptionOf(pod: V1Pod): string | undefined {
 
 /** What keeps a pod from running. */
 export function troubleOf(pod: V1Pod): PodTrouble | undefined {
-  const { spec, status } = pod;
-  const image = spec?.containers[0]?.image ?? '';
+  const { status } = pod;
+  const image = mainContainer(pod)?.image ?? '';
   const conditions = status?.conditions ?? [];
   const placed = conditions.find(({ type }) => type === 'PodScheduled');
   if (placed?.status === 'False') {

@@ -1,9 +1,12 @@
+import { type Disposable, Emitter } from '../../core/emitter.ts';
 import { UserError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
+import { type MembersListener, membersInOrder } from '../../core/members.ts';
 import type { PodScheduler } from '../../core/podScheduler.ts';
 import { apiError } from './failures.ts';
-import { livePod } from './foundPods.ts';
+import { foundMember, livePod, membersSelector } from './foundPods.ts';
 import { type KubernetesApi, openKubernetes, reasonOf } from './kubernetesApi.ts';
+import { PodAccess } from './podAccess.ts';
 import { PodWatch } from './podWatch.ts';
 import { PortForward } from './portForward.ts';
 
@@ -16,6 +19,8 @@ export interface SchedulerLink {
    * @throws UserError `unreachable` and others if they don't, with the reason; the signal's
    */
   ready(signal: AbortSignal): Promise<void>;
+  /** Tells of the pods of its cluster, now and as they change, until disposed or closed. Nothing is done to them by that. */
+  onMembers(listener: MembersListener): Disposable;
   /** Nothing else ends by that. */
   close(): void;
 }
@@ -28,21 +33,47 @@ export async function linkScheduler(scheduler: PodScheduler, log: Logger): Promi
   const { context, kubeconfig, namespace, name } = scheduler;
   const api = await openKubernetes({ context, namespace, ...(kubeconfig !== undefined && { kubeconfig }) });
   const stop = new AbortController();
-  const pods = () => livePod(watch.pods.values());
+  const members = () => [...watch.pods.values()].map((pod) => [pod, foundMember(pod, scheduler)] as const);
+  const pods = () => livePod(members().flatMap(([pod, { role }]) => (role === 'scheduler' ? [pod] : [])));
+  const changed = new Emitter<void>();
+  const access = new PodAccess(api, (pod) => watch.pods.get(pod));
+  let isListed = false;
+  let isTelling = false;
+  /** Of a list of many each is told. */
+  const tell = () => {
+    if (isTelling || !isListed) return;
+    isTelling = true;
+    queueMicrotask(() => {
+      isTelling = false;
+      if (!stop.signal.aborted) changed.fire();
+    });
+  };
+  const onMembers = (listener: MembersListener) => {
+    const hear = () => {
+      // As with those of ours: one that is being deleted is not there any more.
+      const here = members().filter(([{ metadata }]) => metadata?.deletionTimestamp === undefined);
+      listener(membersInOrder(here.map(([, member]) => member)), access);
+    };
+    if (isListed) hear();
+    return changed.on(hear);
+  };
   const answer = Promise.withResolvers<void>();
   answer.promise.catch(() => undefined);
   let told = '';
   const watch = new PodWatch({
-    ...{ api, selector: scheduler.selector, signal: stop.signal },
-    ...{ onPod: () => undefined, onGone: () => undefined },
+    ...{ api, selector: membersSelector(scheduler), signal: stop.signal },
+    ...{ onPod: tell, onGone: tell },
     onTrouble: (error) => {
-      answer.reject(error instanceof UserError ? error : apiError(error, api.place, 'the context'));
-      const reason = reasonOf(error);
-      if (reason !== told) log.warn(`the scheduler of ${namespace}/${name} can't be watched: ${reason}`);
+      const failure = error instanceof UserError ? error : apiError(error, api.place, 'the context');
+      answer.reject(failure);
+      const reason = failure.message;
+      if (reason !== told) log.warn(`the pods of ${namespace}/${name} can't be watched: ${reason}`);
       told = reason;
     },
     onListed: () => {
       told = '';
+      isListed = true;
+      tell();
       if (pods() !== undefined) answer.resolve();
       else answer.reject(new UserError('unreachable', `No scheduler of ${namespace}/${name} runs now`));
     },
@@ -51,6 +82,7 @@ export async function linkScheduler(scheduler: PodScheduler, log: Logger): Promi
   const close = () => {
     stop.abort();
     for (const forward of forwards) forward.close();
+    changed.dispose();
   };
   try {
     const [port = 0, dashboardPort = 0] = await Promise.all(forwards.map((forward) => forward.listen()));
@@ -60,7 +92,7 @@ export async function linkScheduler(scheduler: PodScheduler, log: Logger): Promi
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         answer.promise.then(() => tryForward(api, pods(), scheduler)).then(resolve, reject);
       });
-    return { port, dashboardPort, ready, close };
+    return { port, dashboardPort, ready, onMembers, close };
   } catch (error) {
     close();
     throw error;

@@ -3,7 +3,13 @@ import type { V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { deployedScheduler } from '../../../src/backends/kubernetes/deployment/clients.ts';
 import { deploymentObjects } from '../../../src/backends/kubernetes/deployment/objects.ts';
 import { deploymentShape } from '../../../src/backends/kubernetes/deployment/shape.ts';
-import { foundPod, livePod, othersOf } from '../../../src/backends/kubernetes/foundPods.ts';
+import {
+  foundMember,
+  foundPod,
+  livePod,
+  membersSelector,
+  othersOf,
+} from '../../../src/backends/kubernetes/foundPods.ts';
 import { podText } from '../../../src/core/podScheduler.ts';
 
 const place = { context: 'prod', namespace: 'default', server: 'https://prod:6443' };
@@ -111,6 +117,67 @@ describe('schedulers among pods', () => {
     assert.equal(livePod([pod('old', 1), pod('new', 2), pending]), 'new');
     assert.equal(livePod([pending]), undefined);
     assert.equal(livePod([]), undefined);
+  });
+
+  it('have workers with them, by the labels of the same maker, which are called as Dask or their pod calls them', () => {
+    const operated = { ...operator, 'dask.org/component': 'worker' };
+    const env = [{ name: 'DASK_WORKER_NAME', value: 'etl-default-worker-1' }];
+    const spec = {
+      containers: [
+        { name: 'proxy', image: 'proxy' },
+        { name: 'dask', image: 'dask:1', env },
+      ],
+    };
+    const annotations = { 'kubectl.kubernetes.io/default-container': 'dask' };
+    const status = { phase: 'Running', podIP: '10.1.2.3' };
+    const pod = aPod(operated, { spec, status });
+    const beside = { ...pod, metadata: { ...pod.metadata, annotations } };
+    const cases: [labels: Record<string, string>, worker: V1Pod, selector: string, name: string][] = [
+      [
+        operator,
+        beside,
+        'dask.org/cluster-name=etl,dask.org/component in (scheduler,worker)',
+        'etl-default-worker-1',
+      ],
+      [
+        { app: 'dask', component: 'scheduler', release: 'nightly' },
+        aPod({ app: 'dask', component: 'worker', release: 'nightly' }, { status }),
+        'release=nightly,component in (scheduler,worker)',
+        'pod-1',
+      ],
+      [
+        {
+          'app.kubernetes.io/name': 'dask-scheduler',
+          'app.kubernetes.io/component': 'scheduler',
+          'app.kubernetes.io/instance': 'dask-scheduler',
+        },
+        aPod({ 'app.kubernetes.io/component': 'worker' }, { status }),
+        'app.kubernetes.io/name in (dask-scheduler,dask-worker),app.kubernetes.io/component in (scheduler,worker)',
+        'pod-1',
+      ],
+      [
+        {
+          'app.kubernetes.io/name': 'dask',
+          'flow-clusters/role': 'scheduler',
+          'flow-clusters/deployment': 'shared',
+        },
+        aPod({ 'flow-clusters/role': 'worker' }, { status }),
+        'flow-clusters/deployment=shared,flow-clusters/role in (scheduler,worker)',
+        'pod-1',
+      ],
+    ];
+    for (const [labels, worker, selector, name] of cases) {
+      const scheduler = found(aPod(labels))?.scheduler ?? assert.fail(selector);
+      assert.equal(membersSelector(scheduler), selector);
+      const { role, workers } = foundMember(aPod(labels), scheduler);
+      assert.deepEqual([role, workers], ['scheduler', []]);
+      const member = foundMember(worker, scheduler);
+      assert.deepEqual([member.role, member.workers, member.host], ['worker', [name], '10.1.2.3']);
+    }
+    const scheduler = found(aPod(operator))?.scheduler ?? assert.fail();
+    assert.equal(foundMember(beside, scheduler).image, 'dask:1');
+    const onNode = aPod(operated, { spec: { ...spec, hostNetwork: true }, status });
+    assert.equal(foundMember(onNode, scheduler).host, undefined, 'others are there too');
   });
 
   it('of ours have no second row in their window, and say elsewhere that they are for it alone', () => {

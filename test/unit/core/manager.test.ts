@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import type { Backend, BackendContext, ClusterExit, ClusterHandle } from '../../../src/core/backend.ts';
 import { UserError } from '../../../src/core/errors.ts';
 import { ClusterManager, type Watch } from '../../../src/core/manager.ts';
+import type { MembersListener } from '../../../src/core/members.ts';
+import type { PodScheduler } from '../../../src/core/podScheduler.ts';
 import { Store } from '../../../src/core/store.ts';
 import { MemoryLog } from '../../support/host.ts';
 import { aMember, aWorker, infoOf } from './samples.ts';
@@ -153,6 +155,41 @@ describe('cluster manager', () => {
     await started;
     await manager.stop(id, { force: true });
     backend.context?.members?.([], access);
+    assert.equal(manager.members(id), undefined);
+  });
+
+  it('knows the pods of a cluster that it is attached to until it is detached', () => {
+    const store = new Store();
+    let look: Parameters<Watch>[1] | undefined;
+    const watch: Watch = (_, listener) => {
+      look = listener;
+      return { dispose: () => undefined };
+    };
+    const manager = new ClusterManager({ store, watch, log: new MemoryLog() });
+    const access = { follow: () => Promise.resolve(), shell: () => Promise.reject(new Error('gone')) };
+    const pod = aMember('etl-worker-abc', { kind: 'pod', host: '10.0.0.2' });
+    const listeners = new Set<MembersListener>();
+    const onMembers = (listener: MembersListener) => {
+      listeners.add(listener);
+      listener([pod], access);
+      return { dispose: () => listeners.delete(listener) };
+    };
+    const pods: PodScheduler = {
+      ...{ context: 'prod', server: 'https://prod', namespace: 'etl', maker: 'helm', name: 'etl' },
+      ...{ selector: 'app=dask', port: 8786, dashboardPort: 8787 },
+    };
+    const forwarded = { pods, onMembers };
+    const id = manager.attach({ name: 'etl', address: 'tcp://127.0.0.1:1', forwarded });
+    const workers = () => store.snapshot.clusters.get(id)?.members?.map((one) => one.workers);
+    assert.deepEqual(workers(), [['etl-worker-abc']], 'also before it answers');
+    assert.equal(manager.members(id), access);
+    look?.onInfo(infoOf(aWorker(0, { name: 'tcp://10.0.0.2:1', host: '10.0.0.2' })));
+    assert.deepEqual(workers(), [['tcp://10.0.0.2:1']]);
+    look?.onLost('it is gone');
+    for (const listener of listeners) listener([{ ...pod, restarts: 1 }], access);
+    assert.deepEqual(workers(), [['tcp://10.0.0.2:1']]);
+    manager.detach(id);
+    assert.equal(listeners.size, 0);
     assert.equal(manager.members(id), undefined);
   });
 

@@ -5,8 +5,10 @@ import {
   type ClusterMember,
   memberLabel,
   memberNoun,
+  membersInOrder,
   memberText,
   outOfMemoryText,
+  withWorkerNames,
 } from '../../../src/core/members.ts';
 import { emptySnapshot, reduce } from '../../../src/core/store.ts';
 import { clusterNodes, type TreeNode } from '../../../src/core/tree.ts';
@@ -67,6 +69,55 @@ describe('containers', () => {
       outOfMemoryText(aMember('scheduler'), undefined),
       "scheduler was killed: the engine's machine ran out of memory",
     );
+  });
+
+  it('of others are called as Dask calls who listens there, and keep that name when Dask knows it no more', () => {
+    const scheduler = aMember('scheduler', { kind: 'pod', host: '10.0.0.1' });
+    const pods = ['a', 'b'].map((name, i) =>
+      aMember(name, { kind: 'pod', id: name, host: `10.0.0.${i + 2}` }),
+    );
+    const raw = [scheduler, ...pods];
+    const workers = [
+      aWorker(0, { name: 'tcp://10.0.0.2:1', host: '10.0.0.2' }),
+      aWorker(1, { name: 'tcp://10.0.0.2:2', host: '10.0.0.2' }),
+    ];
+    const named = withWorkerNames(raw, raw, workers);
+    assert.deepEqual(
+      named.map(({ workers }) => workers),
+      [[], ['tcp://10.0.0.2:1', 'tcp://10.0.0.2:2'], ['b']],
+    );
+    assert.equal(withWorkerNames(named, named, workers), named, 'nothing has changed');
+    assert.deepEqual(withWorkerNames(raw, named, []), named);
+    const ours = [aMember('0')];
+    assert.equal(withWorkerNames(ours, [], workers), ours);
+  });
+
+  it('stand in the order of their names, a scheduler that runs before one that does not', () => {
+    const members = [
+      aMember('w-10'),
+      aMember('w-9'),
+      aMember('scheduler', { name: 'old', state: 'exited' }),
+      aMember('scheduler', { name: 'new' }),
+    ];
+    assert.deepEqual(
+      membersInOrder(members).map(({ name }) => name),
+      ['new', 'old', 'flow-clusters-1-w-9', 'flow-clusters-1-w-10'],
+    );
+  });
+
+  it('say how the container before has ended, and what they wait for, also at those that Dask knows', () => {
+    const again = { kind: 'pod', restarts: 1, lastExitCode: 3 } as const;
+    const members = [
+      aMember('scheduler', { kind: 'pod', waiting: 'its node does not answer' }),
+      aMember('0', again),
+      aMember('1', { ...again, state: 'created', waiting: 'it ended 2 times (exit code 3)' }),
+    ];
+    assert.deepEqual(read(running, members, infoOf(aWorker(0))), [
+      'scheduler | tls://127.0.0.1:1 · its node does not answer',
+      'workers (1) | 1 not connected',
+      '  worker 0 | 2 threads · 73 % · 412 MiB of 4 GiB · transform · 1 restart (exit code 3)',
+      '  worker 1 | pod · it ended 2 times (exit code 3) · 1 restart',
+    ]);
   });
 
   it('have rows while their cluster starts', () => {

@@ -19,6 +19,8 @@ const pods: PodScheduler = {
   ...{ selector: 'dask.org/cluster-name=etl', port: 8786, dashboardPort: 8787 },
 };
 
+const noMembers = () => ({ dispose: () => undefined });
+
 /** What stays when a window is closed. */
 class Kept {
   readonly memory = new Map<string, unknown>();
@@ -58,7 +60,8 @@ function aWindow(kept = new Kept(), readable: Security | Error = security, noWay
     link: async (pods) => {
       if (noWay) throw noWay;
       links.push(pods.name);
-      return { port: 4001, dashboardPort: 4002, close: () => links.splice(links.indexOf(pods.name), 1) };
+      const close = () => links.splice(links.indexOf(pods.name), 1);
+      return { port: 4001, dashboardPort: 4002, onMembers: noMembers, close };
     },
     readCertificates: async ({ ca }) => {
       read.push(ca);
@@ -116,7 +119,7 @@ describe('clusters that a workspace is attached to', () => {
   it('may be reached by a port of this machine: remembered by where they are, and closed with their row', async () => {
     const first = aWindow();
     let closed = 0;
-    const link = { port: 3001, dashboardPort: 3002, close: () => (closed += 1) };
+    const link = { port: 3001, dashboardPort: 3002, onMembers: noMembers, close: () => (closed += 1) };
     await first.attachments.add({ address: 'tcp://127.0.0.1:3001', forwarded: { pods, link } });
     first.answer();
     assert.deepEqual(first.rows(), ['etl running tcp://127.0.0.1:3001']);
@@ -138,7 +141,7 @@ describe('clusters that a workspace is attached to', () => {
 
   it('are lost if nobody knows the way to them any more', async () => {
     const first = aWindow();
-    const link = { port: 3001, dashboardPort: 3002, close: () => undefined };
+    const link = { port: 3001, dashboardPort: 3002, onMembers: noMembers, close: () => undefined };
     await first.attachments.add({ address: 'tcp://127.0.0.1:3001', forwarded: { pods, link } });
     const next = aWindow(
       await first.close(),
