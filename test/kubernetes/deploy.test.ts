@@ -5,7 +5,11 @@ import { UserError } from '../../src/core/errors.ts';
 import type { KubernetesExecutor } from '../../src/core/kubernetesExecutor.ts';
 import { ClusterManager } from '../../src/core/manager.ts';
 import { Store } from '../../src/core/store.ts';
+import { clusterNodes, type TreeNode } from '../../src/core/tree.ts';
 import { watchScheduler } from '../../src/dask/watch.ts';
+import { RunChannels } from '../../src/runs/channel.ts';
+import { ClusterLog } from '../../src/runs/clusterLog.ts';
+import { ClusterOutputs } from '../../src/runs/clusterOutputs.ts';
 import { daskEnv } from '../support/daskEnvs.ts';
 import {
   deploy,
@@ -26,11 +30,30 @@ import { startStory, stories } from '../support/stories.ts';
 const signal = new AbortController().signal;
 
 /** A row of a window that is attached to it. */
-function attachedTo({ address, security }: Way) {
+function attachedTo({ address, security, forwarded }: Way) {
   const store = new Store();
   const manager = new ClusterManager({ store, watch: watchScheduler, log: new MemoryLog() });
-  const id = manager.attach({ name: 'etl', address, ...(security && { security }) });
-  return { now: () => store.snapshot.clusters.get(id), close: () => manager.dispose() };
+  const id = manager.attach({
+    ...{ name: 'etl', address, ...(security && { security }) },
+    ...(forwarded && { forwarded }),
+  });
+  const outputs = new ClusterOutputs({ store, manager, channels: new RunChannels() });
+  const told: string[] = [];
+  const log = new ClusterLog(id, { store, manager, outputs });
+  log.onTold((entries) => told.push(...entries.map(({ source, text }) => `${source}: ${text}`)));
+  /** Rows with their descriptions, and what their menus go by. */
+  const rows = () => {
+    const all = (nodes: readonly TreeNode[]): TreeNode[] =>
+      nodes.flatMap((node) => [node, ...all(node.children ?? [])]);
+    return all(clusterNodes(store.snapshot, Date.now()));
+  };
+  return {
+    ...{ told, rows, now: () => store.snapshot.clusters.get(id), access: () => manager.members(id) },
+    close: () => {
+      log.dispose();
+      return manager.dispose();
+    },
+  };
 }
 
 describe('a static cluster that is deployed on Kubernetes', function () {
@@ -136,6 +159,79 @@ describe('a static cluster that is deployed on Kubernetes', function () {
       ...['Secret etl-tls', 'Service etl-scheduler'],
     ]);
     await until(async () => (await deployedObjects(namespace)).length === 0);
+  });
+
+  it('shows its pods to who is attached: why they do not come, how they ended, what they print, a shell', async () => {
+    await deploy(await executor(), 'seen');
+    const seen = await way('seen');
+    const names = await workersOf(seen, 2);
+    const there = async () =>
+      (await core.listNamespacedPod({ namespace })).items.map(({ metadata }) => metadata?.uid).sort();
+    const before = await there();
+    const row = attachedTo(seen);
+    const said = (what: RegExp) => row.told.some((line) => what.test(line));
+    const member = (name: string | undefined) => row.now()?.members?.find((one) => one.name === name);
+    const rowOf = (name: string | undefined) => row.rows().find((one) => one.member === name);
+    await until(() => row.now()?.info?.workers.length === 2);
+    assert.deepEqual(
+      row.now()?.members?.map(({ role, workers, state }) => [role, ...workers, state]),
+      [['scheduler', 'running'], ...names.map((name) => ['worker', name, 'running'])],
+    );
+    const [crashes = '', stays = ''] = names;
+    assert.equal(rowOf(crashes)?.context, 'worker.attached.running.container.pod');
+
+    const access = row.access() ?? assert.fail('there is no way to its pods');
+    assert.match((await access.describe?.(stays)) ?? '', /^# Events\n(#.*\n)*# .*Scheduled.*assigned/);
+    const type = async (line: string) => {
+      const shell = await access.shell(stays, { rows: 30, columns: 100 });
+      shell.write(`${line}; exit 3\n`);
+      assert.equal(await shell.ended, 3);
+    };
+    await type('id -u');
+    assert.deepEqual(await there(), before, 'nothing has changed by that');
+
+    // What its container printed last is there although it has another by now, and Dask answers.
+    const { address } = row.now()?.info?.workers.find(({ name }) => name === crashes) ?? {};
+    const crash = 'def crash():\n  import os\n  print("last words", flush=True)\n  os._exit(3)';
+    const to = JSON.stringify({ nanny: true, workers: [address], on_error: 'ignore' });
+    await runOn(python, seen, `client.run(crash, **__import__("json").loads('${to}'))`, crash);
+    await until(() => member(crashes)?.restarts === 1 && said(new RegExp(`^worker ${crashes}: last words$`)));
+    await until(() => rowOf(crashes)?.context.startsWith('worker.') === true);
+    assert.match(rowOf(crashes)?.description ?? '', /1 restart \(exit code 3\)$/);
+
+    const apps = testCluster().makeApiClient(AppsV1Api);
+    const nowhere = async (name: string) => {
+      const deployment = await apps.readNamespacedDeployment({ namespace, name });
+      const pod = deployment.spec?.template.spec ?? assert.fail('it has no template');
+      pod.nodeSelector = { disk: 'golden' };
+      await apps.replaceNamespacedDeployment({ namespace, name, body: deployment });
+    };
+    await nowhere('seen-worker');
+    const waits = () => row.now()?.members?.find(({ waiting }) => waiting !== undefined);
+    await until(() => waits() !== undefined);
+    assert.match(
+      rowOf(waits()?.name)?.description ?? '',
+      /^pod · no node takes it: 0\/1 nodes are available/,
+    );
+    await until(() => row.now()?.members?.length === 3);
+    const left = row.now()?.members?.find(({ role, state }) => role === 'worker' && state === 'running');
+    assert.ok(left && names.includes(left.name), 'the other makes room for it');
+
+    // Without its scheduler the pods still tell.
+    await nowhere('seen-scheduler');
+    await until(() => row.now()?.state.kind === 'lost');
+    await until(() =>
+      /no node takes it/.test(row.rows().find(({ label }) => label === 'scheduler')?.description ?? ''),
+    );
+    const shell = await access.shell(left.name, { rows: 30, columns: 100 });
+    shell.write('echo still here > /proc/1/fd/1; exit 0\n');
+    await shell.ended;
+    await until(() => said(new RegExp(`^worker ${left.name}: still here$`)));
+    await core.deleteNamespacedPod({ namespace, name: left.name });
+    await until(() => member(left.name) === undefined);
+    assert.equal(row.told.filter((line) => /last words|still here/.test(line)).length, 2, 'nothing twice');
+    await row.close();
+    assert.equal(row.access(), undefined);
   });
 
   it('runs a flow of Prefect, with its tasks by name', async function () {

@@ -210,6 +210,14 @@ describe('clusters of others on Kubernetes', function () {
       assert.equal(attached?.ownership, 'attached');
       const now = () => own.store.snapshot.clusters.get(id);
       await until(() => now()?.info?.workers.length === 1, 60_000);
+      const [worker] = now()?.info?.workers ?? [];
+      assert.deepEqual(
+        now()?.members?.map(({ role, workers, state }) => [role, ...workers, state]),
+        [
+          ['scheduler', 'running'],
+          ['worker', worker?.name, 'running'],
+        ],
+      );
       const { address } = own.manager.handle(id);
       const work = `from distributed import Client\nprint(Client(${JSON.stringify(address)}).submit(sum, [1, 2]).result())`;
       assert.equal((await run(python, ['-c', work])).stdout.trim(), '3');
@@ -283,7 +291,7 @@ describe('clusters of others on Kubernetes', function () {
   });
 
   it('are those of the namespaces that one may read, also since then', async () => {
-    await Promise.all([helmRelease('prod', namespace), helmRelease('secret', other)]);
+    await Promise.all([helmRelease('prod', namespace, 1), helmRelease('secret', other)]);
     const all = look([everywhere()]);
     const limited = await limitedTo(namespace);
     const one = look([{ kubeconfig: limited }]);
@@ -303,7 +311,27 @@ describe('clusters of others on Kubernetes', function () {
     const forward = { apiGroups: [''], resources: ['pods/portforward'], verbs: ['get', 'create'] };
     const body = { ...role, rules: [...(role.rules ?? []), forward] };
     await rights.replaceNamespacedRole({ namespace, name: 'reader', body });
-    await one.attachments.detach(await one.attach(row));
+    const id = await one.attach(row);
+    const now = () => one.store.snapshot.clusters.get(id);
+    // Called by its address: its pod is known by where that is.
+    await until(() => now()?.members?.[1]?.workers[0]?.startsWith('tcp://') === true);
+    assert.deepEqual(
+      now()?.members?.map(({ workers }) => workers),
+      [[], now()?.info?.workers.map(({ name }) => name)],
+    );
+    const access = one.manager.members(id) ?? assert.fail('there is no way to its pods');
+    const name = now()?.members?.[1]?.name ?? '';
+    await assert.rejects(
+      access.follow(name, { tail: 1, signal: AbortSignal.timeout(10_000) }, () => undefined),
+      /^UserError: You may not get pods\/log in the namespace \S+$/,
+    );
+    await assert.rejects(
+      access.describe?.(name) ?? Promise.resolve(),
+      /can't be read: You may not get pods in the namespace \S+$/,
+    );
+    await assert.rejects(access.shell(name, { rows: 1, columns: 1 }), /^UserError: No shell .*403$/);
+    await one.attachments.detach(id);
+    assert.equal(one.manager.members(id), undefined);
 
     // Rights that are given meanwhile: on two namespaces of the three.
     await helmRelease('later', third);

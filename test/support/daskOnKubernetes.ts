@@ -1,4 +1,4 @@
-import { AppsV1Api } from '@kubernetes/client-node';
+import { AppsV1Api, CoreV1Api } from '@kubernetes/client-node';
 import { imageOf } from '../../scripts/lib/docker.mjs';
 import { testCluster } from './kubernetes.ts';
 
@@ -32,28 +32,32 @@ export function daskCluster(name: string, image: string, workers: number): objec
   };
 }
 
-/** As the Helm chart `dask/dask` makes it, but for workers and Jupyter. */
-export async function helmRelease(release: string, where: string): Promise<void> {
-  const labels = { app: 'dask', release, component: 'scheduler' };
+/** As the Helm chart `dask/dask` makes it, but for Jupyter. Its workers are called by their addresses. */
+export async function helmRelease(release: string, where: string, workers = 0): Promise<void> {
   const image = await imageOf('dask-latest');
-  const container = { image, imagePullPolicy: 'IfNotPresent', args: ['dask', 'scheduler'] };
-  const ports = [{ containerPort: 8786 }, { containerPort: 8787 }];
-  await testCluster()
-    .makeApiClient(AppsV1Api)
-    .createNamespacedDeployment({
+  const apps = testCluster().makeApiClient(AppsV1Api);
+  const deploy = async (component: 'scheduler' | 'worker', replicas: number, args: readonly string[]) => {
+    const name = `${release}-${component}`;
+    const labels = { app: 'dask', release, component };
+    const container = { name, image, imagePullPolicy: 'IfNotPresent', args: ['dask', component, ...args] };
+    const ports = component === 'scheduler' ? [{ containerPort: 8786 }, { containerPort: 8787 }] : [];
+    const spec = { terminationGracePeriodSeconds: 1, containers: [{ ...container, ports }] };
+    await apps.createNamespacedDeployment({
       namespace: where,
       body: {
-        metadata: { name: `${release}-scheduler`, labels },
-        spec: {
-          ...{ replicas: 1, selector: { matchLabels: labels } },
-          template: {
-            metadata: { labels },
-            spec: {
-              terminationGracePeriodSeconds: 1,
-              containers: [{ ...container, ports, name: `${release}-scheduler` }],
-            },
-          },
-        },
+        metadata: { name, labels },
+        spec: { replicas, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
       },
     });
+    return { name, labels };
+  };
+  const { name, labels: selector } = await deploy('scheduler', 1, []);
+  if (workers === 0) return;
+  await testCluster()
+    .makeApiClient(CoreV1Api)
+    .createNamespacedService({
+      namespace: where,
+      body: { metadata: { name }, spec: { selector, ports: [{ port: 8786 }] } },
+    });
+  await deploy('worker', workers, [`tcp://${name}:8786`]);
 }

@@ -12,6 +12,7 @@ import { Deployments } from '../../src/backends/kubernetes/deployment/deployment
 import { openKubernetes } from '../../src/backends/kubernetes/kubernetesApi.ts';
 import { linkScheduler } from '../../src/backends/kubernetes/schedulerLink.ts';
 import type { KubernetesExecutor } from '../../src/core/kubernetesExecutor.ts';
+import type { AttachOptions } from '../../src/core/manager.ts';
 import type { PodScheduler } from '../../src/core/podScheduler.ts';
 import type { Security } from '../../src/core/security.ts';
 import { SchedulerClient } from '../../src/dask/scheduler.ts';
@@ -45,6 +46,7 @@ export interface Way {
   readonly address: string;
   readonly security: Security | undefined;
   readonly client: SchedulerClient;
+  readonly forwarded: AttachOptions['forwarded'];
   close(): void;
 }
 
@@ -66,7 +68,8 @@ export async function wayTo(namespace: string, name: string, maker?: PodSchedule
     client.close();
     link.close();
   };
-  return { address, security, client, close };
+  const { dashboardPort, onMembers } = link;
+  return { address, security, client, forwarded: { pods, dashboardPort, onMembers }, close };
 }
 
 /** Names of its workers, when there are that many of them. Rejects if that takes too long. */

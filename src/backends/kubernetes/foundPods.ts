@@ -37,8 +37,8 @@ interface Kind {
   readonly name: string;
   /** Label that tells schedulers from workers, by these words. */
   readonly role: string;
-  /** What selects schedulers and workers alike. Absent: those that have the cluster's name. */
-  readonly all?: string;
+  /** What selects schedulers and workers alike. Absent: the label that names the cluster. */
+  all?(name: string): string;
 }
 
 const defaultPort = 8786;
@@ -62,14 +62,21 @@ const kinds: readonly Kind[] = [
     name: 'dask.org/cluster-name',
     role: 'dask.org/component',
   },
-  { maker: 'helm', selector: 'app=dask,component=scheduler', name: 'release', role: 'component' },
+  {
+    maker: 'helm',
+    selector: 'app=dask,component=scheduler',
+    name: 'release',
+    role: 'component',
+    // Other charts of one release have such components too.
+    all: (name) => `app=dask,release=${name}`,
+  },
   {
     maker: 'helm',
     selector: 'app.kubernetes.io/name=dask-scheduler,app.kubernetes.io/component=scheduler',
     name: 'app.kubernetes.io/instance',
     role: 'app.kubernetes.io/component',
     // Their instance is not that of the release: it is `dask-worker` of workers.
-    all: 'app.kubernetes.io/name in (dask-scheduler,dask-worker)',
+    all: () => 'app.kubernetes.io/name in (dask-scheduler,dask-worker)',
   },
   { maker: 'deployment', selector: deploymentSelector, name: deploymentLabel, role: label.role },
 ];
@@ -113,7 +120,8 @@ export function foundPod(pod: V1Pod, place: ApiPlace, kubeconfig: string | undef
 export function membersSelector(scheduler: PodScheduler): string {
   const kind = kindOf(scheduler);
   if (!kind) return scheduler.selector;
-  return `${kind.all ?? `${kind.name}=${scheduler.name}`},${kind.role} in (scheduler,worker)`;
+  const all = kind.all?.(scheduler.name) ?? `${kind.name}=${scheduler.name}`;
+  return `${all},${kind.role} in (scheduler,worker)`;
 }
 
 /**

@@ -142,7 +142,7 @@ describe('schedulers among pods', () => {
       [
         { app: 'dask', component: 'scheduler', release: 'nightly' },
         aPod({ app: 'dask', component: 'worker', release: 'nightly' }, { status }),
-        'release=nightly,component in (scheduler,worker)',
+        'app=dask,release=nightly,component in (scheduler,worker)',
         'pod-1',
       ],
       [
