@@ -7,7 +7,13 @@ import { type Failure, toFailure } from './failure.ts';
 import { formatClock } from './format.ts';
 import { idleSeconds } from './imageExecutor.ts';
 import type { Logger } from './log.ts';
-import { type ClusterMember, type MemberAccess, type MembersListener, withWorkerNames } from './members.ts';
+import {
+  type ClusterMember,
+  type MemberAccess,
+  type MembersListener,
+  memberLabel,
+  withWorkerNames,
+} from './members.ts';
 import type { PodScheduler } from './podScheduler.ts';
 import { type AdaptLimits, type ScalingNews, stepText } from './scaling.ts';
 import type { SchedulerInfo } from './schedulerInfo.ts';
@@ -399,6 +405,16 @@ export class ClusterManager {
     entry.members = access;
     const named = withWorkerNames(members, cluster.members ?? [], cluster.info?.workers ?? []);
     this.#options.store.dispatch({ type: 'cluster.members', id, members: named });
+    const before = new Map(cluster.members?.map((member) => [member.id, member]));
+    for (const member of named) {
+      const { leaving, kind, workers } = member;
+      const known = before.get(member.id);
+      // Of one that was going already when it was first seen nobody knows when.
+      if (leaving === undefined || !known || known.leaving !== undefined) continue;
+      const what = kind ?? 'container';
+      const message = `the ${what} of ${memberLabel(member)} has gone: ${leaving}`;
+      this.#onWorker(id, { what: 'died', ...(workers[0] !== undefined && { name: workers[0] }), message });
+    }
   }
 
   #onScaling(id: string, { scaling, step }: ScalingNews): void {

@@ -29,6 +29,8 @@ export interface ClusterMember {
   readonly node?: string;
   /** Why it does not run yet, or not any more. */
   readonly waiting?: string;
+  /** Why whoever runs it takes it away unasked; only told of those that others have made. */
+  readonly leaving?: string;
   /** How often a new container has taken the place of one that ended. */
   readonly restarts: number;
   /** When it came into its state, in milliseconds since the epoch. */

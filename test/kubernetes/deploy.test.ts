@@ -227,8 +227,12 @@ describe('a static cluster that is deployed on Kubernetes', function () {
     shell.write('echo still here > /proc/1/fd/1; exit 0\n');
     await shell.ended;
     await until(() => said(new RegExp(`^worker ${left.name}: still here$`)));
-    await core.deleteNamespacedPod({ namespace, name: left.name });
+    const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: left.name, namespace } };
+    await core.createNamespacedPodEviction({ name: left.name, namespace, body });
     await until(() => member(left.name) === undefined);
+    assert.ok(
+      said(new RegExp(`^cluster: the pod of worker ${left.name} has gone: it was evicted, as its node`)),
+    );
     assert.equal(row.told.filter((line) => /last words|still here/.test(line)).length, 2, 'nothing twice');
     await row.close();
     assert.equal(row.access(), undefined);

@@ -5,7 +5,7 @@ import { dashboardPort as ownDashboardPort, schedulerPort as ownPort } from '../
 import { deploymentLabel, deploymentSelector } from './deployment/objects.ts';
 import type { ApiPlace } from './kubernetesApi.ts';
 import { annotation, label, labelValue, managedBy } from './manifests.ts';
-import { mainContainer, memberOf, troubleOf } from './podState.ts';
+import { disruptionOf, mainContainer, memberOf, troubleOf } from './podState.ts';
 
 /** A scheduler that was found on Kubernetes. */
 export interface FoundPod {
@@ -135,7 +135,12 @@ export function foundMember(pod: V1Pod, scheduler: PodScheduler): ClusterMember 
   const workers = role === 'worker' ? [named ?? metadata?.name ?? ''] : [];
   // Else it is that of its node, and of whatever else is there.
   const host = spec?.hostNetwork ? undefined : status?.podIP;
-  return { ...memberOf(pod, { role, workers }), ...(host && { host }) };
+  const leaving = disruptionOf(pod);
+  return {
+    ...memberOf(pod, { role, workers }),
+    ...(host && { host }),
+    ...(leaving !== undefined && { leaving, waiting: leaving }),
+  };
 }
 
 /** Who looks, and what of its own it has rows of already. */

@@ -50,9 +50,11 @@ export async function linkScheduler(scheduler: PodScheduler, log: Logger): Promi
   };
   const onMembers = (listener: MembersListener) => {
     const hear = () => {
-      // As with those of ours: one that is being deleted is not there any more.
-      const here = members().filter(([{ metadata }]) => metadata?.deletionTimestamp === undefined);
-      listener(membersInOrder(here.map(([, member]) => member)), access);
+      // As with those of ours one that is being deleted is not there any more. The reason, if there is one, is told before.
+      const here = members().flatMap(([{ metadata }, member]) =>
+        metadata?.deletionTimestamp === undefined || member.leaving !== undefined ? [member] : [],
+      );
+      listener(membersInOrder(here), access);
     };
     if (isListed) hear();
     return changed.on(hear);

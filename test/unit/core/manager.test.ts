@@ -188,6 +188,20 @@ describe('cluster manager', () => {
     look?.onLost('it is gone');
     for (const listener of listeners) listener([{ ...pod, restarts: 1 }], access);
     assert.deepEqual(workers(), [['tcp://10.0.0.2:1']]);
+    const leaving = 'it was evicted';
+    for (const listener of listeners)
+      listener(
+        [
+          { ...pod, leaving },
+          { ...pod, id: 'other', leaving },
+        ],
+        access,
+      );
+    for (const listener of listeners) listener([{ ...pod, leaving }], access);
+    assert.deepEqual(
+      store.snapshot.clusters.get(id)?.incidents?.map(({ message }) => message),
+      ['the pod of worker tcp://10.0.0.2:1 has gone: it was evicted'],
+    );
     manager.detach(id);
     assert.equal(listeners.size, 0);
     assert.equal(manager.members(id), undefined);
