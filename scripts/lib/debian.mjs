@@ -42,7 +42,9 @@ export async function aptInstall(packages, purpose) {
     throw new Error(`${purpose} needs ${packages.join(', ')}: run "sudo ${command}" and try again.`);
   await step(`Installing ${packages.join(', ')} (${purpose} needs them)`, async () => {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    await run(apt, ['update', '-qq'], { env, quiet: true, timeoutMs: 300_000 });
-    await run(apt, command.split(' ').slice(1), { env, quiet: true, timeoutMs: 600_000 });
+    // Somebody else may be installing: that ends.
+    const wait = ['-o', 'DPkg::Lock::Timeout=300'];
+    await run(apt, [...wait, 'update', '-qq'], { env, quiet: true, timeoutMs: 300_000 });
+    await run(apt, [...wait, ...command.split(' ').slice(1)], { env, quiet: true, timeoutMs: 600_000 });
   });
 }

@@ -15,6 +15,7 @@ const sources = join(root, 'scripts', 'kubernetes');
 /** What is compiled: each from the module in the folder of that name. */
 const programs = /** @type {const} */ (['hyper', 'coredns', 'pause']);
 const GO_MINIMUM = [1, 24];
+/** For one program; another try goes on from where it was. */
 const BUILD_LIMIT_MS = 25 * 60_000;
 
 /** Where the state and the programs of the tests' Kubernetes are kept. */
@@ -47,8 +48,9 @@ async function compile(directory, say) {
   const go = await findGo();
   await mkdir(kubernetesHome(), { recursive: true });
   const work = await mkdtemp(join(kubernetesHome(), 'making-'));
-  // 4 GB that nobody needs again.
-  const caches = { GOCACHE: join(work, 'build'), GOMODCACHE: join(work, 'modules'), GOTMPDIR: work };
+  // 4 GB that nobody needs again, but the next try where this one fails.
+  const kept = `${directory}-unfinished`;
+  const caches = { GOCACHE: join(kept, 'build'), GOMODCACHE: join(kept, 'modules'), GOTMPDIR: work };
   const env = { ...process.env, ...caches, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false -modcacherw' };
   try {
     for (const program of programs) {
@@ -67,10 +69,11 @@ async function compile(directory, say) {
       ];
       await run('nice', [go, ...args, '.'], { cwd, env, quiet: true, say, timeoutMs: BUILD_LIMIT_MS });
     }
-    await rename(join(work, 'bin'), directory).catch(async (error) => {
-      // Another process was faster.
-      if (!(await isThere(directory))) throw error;
-    });
+    await rename(join(work, 'bin'), directory);
+    await rm(kept, { recursive: true, force: true });
+  } catch (error) {
+    // Another process was faster, and has taken the caches away.
+    if (!(await isThere(directory))) throw error;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
