@@ -57,6 +57,9 @@ const said = (reason: UserError['reason'], message: RegExp) => (error: unknown) 
   return true;
 };
 
+/** On a busy machine a limit may be over before both have greeted. */
+const late = /No answer within|did not greet within/;
+
 describe('a hostile peer', () => {
   const fakes: Fake[] = [];
   const clients: SchedulerClient[] = [];
@@ -116,7 +119,7 @@ describe('a hostile peer', () => {
       const timer = setInterval(() => peer.sendRaw(Uint8Array.of(0)), 1);
       peer.socket.once('close', () => clearInterval(timer));
     }, 300);
-    await assert.rejects(client.identity(), said('timeout', /No answer within/));
+    await assert.rejects(client.identity(), said('timeout', late));
     while (fake.open.size > 0) await sleep(5);
   });
 
@@ -197,7 +200,7 @@ describe('a hostile peer', () => {
   it('that never reads makes calls end in time, on connections that are not kept', async () => {
     const { fake, client } = await connect((peer) => peer.socket.pause(), 100);
     for (let i = 0; i < 10; i += 1) {
-      await assert.rejects(client.identity(), said('timeout', /No answer within/));
+      await assert.rejects(client.identity(), said('timeout', late));
     }
     while (fake.open.size > 0) await sleep(5);
   });
