@@ -123,7 +123,7 @@ client = Client(cluster)`),
   const json = fc
     .jsonValue()
     .map((value) => JSON.stringify(value))
-    .filter((text) => !/(?<![.\d])\d{17}/.test(text))
+    .filter((text) => !/(?<![.\d])\d{16}/.test(text))
     .map((text): unknown => JSON.parse(text));
   const file = fc.stringMatching(/^\/[a-z ]{1,8}\/[a-zé]{1,8}\.pem$/u);
   const limits = fc.option(fc.record({ minimum: fc.constant(1), maximum: fc.integer({ min: 2, max: 9 }) }), {
