@@ -88,7 +88,7 @@ describe('fuzzing the client through a connection', function () {
     client.close();
     assert.ok(answered > rounds / 100, `${answered} of ${rounds} answered: the rest was not even read`);
     // A busy machine may be late, but nothing hangs.
-    assert.ok(longestMs < 10_000, `a call took ${longestMs} ms`);
+    assert.ok(longestMs < 60_000, `a call took ${longestMs} ms`);
     const grownBytes = Math.max(...rss.slice(1)) - (rss[0] as number);
     assert.ok(grownBytes < maxGrowthBytes, `grew by ${grownBytes}`);
     if (process.env.FLOW_CLUSTERS_FUZZ) {
@@ -103,11 +103,15 @@ describe('fuzzing the client through a connection', function () {
       for (let i = 0; i < 5; i += 1) damaged(peer, pick);
     });
     const losses: unknown[] = [];
-    const listener = { onEvent: () => undefined, onLost: (error: unknown) => void losses.push(error) };
     const streams = Math.ceil(rounds / 50);
     const one = async () => {
-      const stream = await ClientStream.open(address, listener);
-      await sleep(5);
+      const lost = Promise.withResolvers<void>();
+      const onLost = (error: unknown) => {
+        losses.push(error);
+        lost.resolve();
+      };
+      const stream = await ClientStream.open(address, { onEvent: () => undefined, onLost });
+      await Promise.race([lost.promise, sleep(100)]); // not all damage is deadly
       stream.close();
     };
     for (let i = 0; i < streams; i += 10) await Promise.all(Array.from({ length: 10 }, one));
