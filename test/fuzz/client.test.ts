@@ -121,7 +121,7 @@ describe('fuzzing the client through a connection', function () {
 
   it('a watch goes on through it', async () => {
     const address = await start((peer, message) => {
-      if (pick(4) === 0) damaged(peer, pick);
+      if (pick(12) === 0) damaged(peer, pick);
       else peer.send(answers[String(message.op)]);
     });
     let infos = 0;
