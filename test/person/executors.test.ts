@@ -304,8 +304,9 @@ describe('the panel of executors', function () {
     const line = (inner: string) => `DaskTaskRunner(cluster_kwargs={"n_workers": ${inner})`;
     await panel.showsCode(line('1}'));
     await panel.code.focus();
-    await keyboard.press('ControlOrMeta+Home');
-    for (const key of ['ArrowDown', 'ArrowDown', 'End', 'ArrowLeft', 'ArrowLeft']) await keyboard.press(key);
+    // Before the brackets that end the line above the last one.
+    for (const key of ['ControlOrMeta+End', 'Home', 'ArrowLeft', 'ArrowLeft', 'ArrowLeft'])
+      await keyboard.press(key);
     await keyboard.type('6');
     await panel.has('n_workers', '16');
     await keyboard.type(', "memory_limit" : "2GiB"');

@@ -276,7 +276,7 @@ export class CodeView {
     const id = `code-${title.replaceAll(/\W+/g, '-')}`;
     const area = element('textarea', {
       ...{ 'aria-label': `${title} code`, 'aria-describedby': `${id}-problem ${id}-why` },
-      ...{ spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', wrap: 'off', class: 'code' },
+      ...{ spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', class: 'code' },
     });
     const shown = element('pre', {
       tabindex: '0',
@@ -327,7 +327,7 @@ function showButtons({ text, problem, restore, buttons, bar }: Tab): void {
   bar.hidden = !isWrong && text === undefined;
 }
 
-/** As high as its text, within limits. */
+/** As high as its text, within limits, where the browser does not see to that. */
 function size(area: HTMLTextAreaElement): void {
   area.rows = Math.min(Math.max(area.value.split('\n').length, leastRows), mostRows);
 }

@@ -46,6 +46,8 @@ interface Drawn {
 let drawn: Drawn | undefined;
 /** What the extension knows of what stands in the fields. */
 let told: FormValues = {};
+/** What was asked for while the form is to be drawn as it was before: it is not meant for what stands there until then. */
+let asked: (() => void)[] | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 function button(text: string, act: () => void, secondary = true): HTMLElementTagNameMap['vscode-button'] {
@@ -62,6 +64,10 @@ function disable(of: HTMLElementTagNameMap['vscode-button'], disabled: boolean):
 }
 
 const act = (action: PanelAction) => {
+  if (asked) {
+    asked.push(() => act(action));
+    return;
+  }
   code.insist();
   const entered = current();
   if (entered) send({ type: 'act', action, ...entered });
@@ -108,9 +114,14 @@ const code = new CodeView({
   restore: ({ draft }) => {
     if (!drawn) return;
     told = standing(drawn.fields);
+    asked ??= [];
     vscode.postMessage({ type: 'restore', drawing: drawn.drawing, draft });
   },
-  give: (action, title) => {
+  give: function give(action, title) {
+    if (asked) {
+      asked.push(() => give(action, title));
+      return;
+    }
     const entered = current();
     if (entered) send({ type: 'code', action, title, ...entered });
   },
@@ -228,6 +239,7 @@ function changeSoon(): void {
 
 function tellChange(): void {
   clearTimeout(timer);
+  if (asked) return;
   const entered = current();
   if (entered) send({ type: 'changed', ...entered });
 }
@@ -245,6 +257,10 @@ vscode.postMessage({ type: 'ready' });
 
 function draw({ drawing, form, kinds: names, draft, view, read }: Extract<ToPanel, { type: 'draw' }>): void {
   const before = drawn;
+  const then = before?.drawing === drawing ? undefined : asked;
+  // Of code that was changed back meanwhile.
+  if (asked && !then) return;
+  asked = undefined;
   const isSame = before?.form.kind === form.kind && before.draft.saved === draft.saved;
   // What was entered since the extension knew of it stays.
   const typed = isSame ? untold(before.fields, draft.values) : [];
@@ -271,6 +287,7 @@ function draw({ drawing, form, kinds: names, draft, view, read }: Extract<ToPane
     if (state?.saved === saved) code.resume(state?.tab, state?.code);
   } else if (!read) code.formChanged(current());
   keepState();
+  for (const one of then ?? []) one();
 }
 
 const standing = (fields: readonly FieldView[]): FormValues =>
