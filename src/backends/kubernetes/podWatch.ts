@@ -10,6 +10,7 @@ const shortestWatchMs = 1_000;
 const listTimeoutMs = 15_000;
 /** The server's answer where a version of a list is too old to go on from. */
 const gone = 410;
+const forbidden = 403;
 
 export interface PodWatchOptions {
   readonly api: KubernetesApi;
@@ -72,8 +73,10 @@ export class PodWatch {
         }
       } catch (error) {
         if (signal.aborted) return;
+        // A watch that is refused has no words for it: the list that follows has.
+        const isMute = codeOf(error) === forbidden && version !== undefined;
         version = undefined;
-        if (codeOf(error) === gone && !wasGone) {
+        if ((codeOf(error) === gone || isMute) && !wasGone) {
           wasGone = true;
           continue;
         }
