@@ -218,13 +218,13 @@ describe('a static cluster that is deployed on Kubernetes', function () {
     assert.ok(left && names.includes(left.name), 'the other makes room for it');
 
     // Without its scheduler the pods still tell.
+    const lost = row.told.length;
     await nowhere('seen-scheduler');
     await until(() => row.now()?.state.kind === 'lost');
     await until(() =>
       /no node takes it/.test(row.rows().find(({ label }) => label === 'scheduler')?.description ?? ''),
     );
     // Its worker ends with the connection, and is started again.
-    const lost = row.told.length;
     const waiting = new RegExp(`^worker ${left.name}: .*Waiting to connect to`);
     await until(() => row.told.slice(lost).some((line) => waiting.test(line)));
     const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: left.name, namespace } };
