@@ -210,6 +210,8 @@ describe('clusters of others on Kubernetes', function () {
       assert.equal(attached?.ownership, 'attached');
       const now = () => own.store.snapshot.clusters.get(id);
       await until(() => now()?.info?.workers.length === 1, 60_000);
+      // Its node may be slower to say that it runs.
+      await until(() => now()?.members?.every(({ state }) => state === 'running') === true);
       const [worker] = now()?.info?.workers ?? [];
       assert.deepEqual(
         now()?.members?.map(({ role, workers, state }) => [role, ...workers, state]),
