@@ -63,6 +63,7 @@ describe('a static cluster that is deployed on Kubernetes', function () {
   let remove: () => Promise<void>;
   let python: string;
   const ways: Way[] = [];
+  const rows: ReturnType<typeof attachedTo>[] = [];
 
   before(async function () {
     this.timeout(600_000);
@@ -71,6 +72,8 @@ describe('a static cluster that is deployed on Kubernetes', function () {
     ({ namespace, remove } = await testNamespace('deploy'));
   });
   afterEach(async () => {
+    // Those of a test that failed would keep the process.
+    for (const row of rows.splice(0)) await row.close();
     for (const way of ways.splice(0)) way.close();
     for (const name of await deployments().names({ namespace }, signal)) await undeploy(name);
   });
@@ -169,6 +172,7 @@ describe('a static cluster that is deployed on Kubernetes', function () {
       (await core.listNamespacedPod({ namespace })).items.map(({ metadata }) => metadata?.uid).sort();
     const before = await there();
     const row = attachedTo(seen);
+    rows.push(row);
     const said = (what: RegExp) => row.told.some((line) => what.test(line));
     const member = (name: string | undefined) => row.now()?.members?.find((one) => one.name === name);
     const rowOf = (name: string | undefined) => row.rows().find((one) => one.member === name);
@@ -224,9 +228,10 @@ describe('a static cluster that is deployed on Kubernetes', function () {
     await until(() =>
       /no node takes it/.test(row.rows().find(({ label }) => label === 'scheduler')?.description ?? ''),
     );
-    // Its worker ends with the connection, and is started again.
-    const waiting = new RegExp(`^worker ${left.name}: .*Waiting to connect to`);
-    await until(() => row.told.slice(lost).some((line) => waiting.test(line)));
+    const ends = new RegExp(`^worker ${left.name}: .*Closing Nanny`);
+    await until(() => row.told.slice(lost).some((line) => ends.test(line))).catch(() =>
+      assert.fail(row.told.slice(lost).join('\n')),
+    );
     const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: left.name, namespace } };
     await core.createNamespacedPodEviction({ name: left.name, namespace, body });
     await until(() => member(left.name) === undefined);
