@@ -263,6 +263,12 @@ describe('a static cluster on Kubernetes that is deployed', () => {
     assert.deepEqual(await replaced({ env: { A: '1' } }), ['variables']);
     await carry(await plan({ n_workers: 10, env: { A: '1' } }));
     assert.deepEqual(await replaced({ env: { A: '2' } }), ['values of variables or certificates']);
+    const values = await plan({ n_workers: 10, env: { A: '2' } });
+    assert.ok(!values.restarts, 'its scheduler reads none of them');
+    assert.deepEqual(
+      values.changes.map(({ object }) => `${object.kind} ${object.name}`),
+      ['Secret etl-env', 'Deployment etl-worker'],
+    );
     await carry(await plan({ n_workers: 10 }));
     assert.deepEqual(await told({ n_workers: 10, image: 'other' }), [
       'Its scheduler starts again (image): what runs there is lost.',

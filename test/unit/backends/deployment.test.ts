@@ -161,15 +161,31 @@ describe('a static cluster on Kubernetes, as objects', () => {
     assert.match(shown.data?.DB_PASSWORD ?? '', /^\(secret [0-9a-f]{8}\)$/);
   });
 
-  it('replaces pods where only what they read changes', () => {
+  it('replaces pods where only what they read changes, and no others', () => {
     const node = { ca: 'ca', cert: 'cert', key: 'private' };
-    const revision = (env: Record<string, string>) => {
-      const made = shape({ env });
-      const secrets = deploymentSecrets(made, { members: node, client: node });
-      return revisionOf(withRevisions(deploymentObjects(made, preload), secrets).at(-1));
+    const revisions = (executor: Partial<KubernetesExecutor>, { members = node, program = preload } = {}) => {
+      const made = shape({ adapt_kwargs: { maximum: 3 }, ...executor });
+      const secrets = deploymentSecrets(made, { members, client: node });
+      const [scheduler, worker] = withRevisions(deploymentObjects(made, program), secrets).filter(
+        ({ kind }) => kind === 'Deployment',
+      );
+      return { scheduler: revisionOf(scheduler), worker: revisionOf(worker) };
     };
-    assert.equal(revision({ A: '1' }), revision({ A: '1' }));
-    assert.notEqual(revision({ A: '1' }), revision({ A: '2' }));
+    const first = revisions({ env: { A: '1' } });
+    assert.deepEqual(revisions({ env: { A: '1' } }), first);
+    const changed = (then: typeof first) => [
+      ...(then.scheduler === first.scheduler ? [] : ['scheduler']),
+      ...(then.worker === first.worker ? [] : ['worker']),
+    ];
+    assert.deepEqual(changed(revisions({ env: { A: '2' } })), ['worker']);
+    assert.deepEqual(changed(revisions({ env: { A: '1' } }, { program: 'another' })), ['scheduler']);
+    assert.deepEqual(changed(revisions({ env: { A: '1' }, adapt_kwargs: { maximum: 4 } })), ['scheduler']);
+    const renewed = { members: { ...node, cert: 'another' } };
+    assert.deepEqual(changed(revisions({ env: { A: '1' } }, renewed)), ['scheduler', 'worker']);
+    // A template may give it what is meant for workers.
+    const scheduler = { pod_template: 'spec: {containers: [{envFrom: [{secretRef: {name: etl-env}}]}]}' };
+    const reads = [revisions({ env: { A: '1' }, scheduler }), revisions({ env: { A: '2' }, scheduler })];
+    assert.notEqual(reads[0]?.scheduler, reads[1]?.scheduler);
   });
 
   it('has names that are all known to whoever deletes it', () => {

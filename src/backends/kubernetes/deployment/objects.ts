@@ -16,6 +16,7 @@ import type {
 import type { NodeCertificates } from '../../certificateMaker.ts';
 import { dashboardPort, schedulerPort } from '../../memberProtocol.ts';
 import { containerResources, executorPod, label } from '../manifests.ts';
+import { referencesOf } from '../references.ts';
 import {
   type DeploymentNames,
   type DeploymentShape,
@@ -103,17 +104,27 @@ export function deploymentSecrets(
 }
 
 /**
- * Says in the pods of Deployments what they are made from: where only that changes, Kubernetes would not replace them.
+ * Says in the pods of Deployments what they are made from, and what of the cluster's own they read: where only that changes,
+ * Kubernetes would not replace them. What they do not read leaves them alone.
  */
 export function withRevisions(
   objects: readonly DeploymentObject[],
   secrets: readonly V1Secret[],
 ): DeploymentObject[] {
-  const read = [...objects.filter(({ kind }) => kind === 'ConfigMap'), ...secrets];
+  const readable: readonly (V1ConfigMap | V1Secret)[] = [
+    ...objects.filter(({ kind }) => kind === 'ConfigMap'),
+    ...secrets,
+  ];
   return objects.map((object) => {
     if (object.kind !== 'Deployment') return object;
     const { spec } = object as V1Deployment;
     const { metadata, spec: pod } = spec?.template ?? {};
+    const names = referencesOf(pod ? [pod] : []).map(({ kind, name }) => `${kind}/${name}`);
+    const read = readable
+      .filter(({ kind, metadata: own }) =>
+        names.includes(`${kind === 'Secret' ? 'secret' : 'config map'}/${own?.name}`),
+      )
+      .map(({ data }) => data);
     const text = JSON.stringify([metadata, pod, read]);
     const annotations = {
       ...metadata?.annotations,

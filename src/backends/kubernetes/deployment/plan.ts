@@ -127,8 +127,11 @@ export async function planDeployment(
     ...{ shape, isNew, changes, revisions },
     restarts: !isNew && revisionOf(scheduler) !== revisions.scheduler,
     renewsCertificates: !isNew && !kept,
-    restartsFor: replacements(changeOf(names.scheduler)),
-    replacesWorkers: replacements(changeOf(names.worker)),
+    restartsFor: replacements(
+      changeOf(names.scheduler),
+      'certificates, or the program that sets the number of workers',
+    ),
+    replacesWorkers: replacements(changeOf(names.worker), 'values of variables or certificates'),
     endsWorkers: fewer(changeOf(names.worker)),
     deployer,
     wasAdaptive: live.has(keyOf({ kind: 'ConfigMap', name: names.adaptive })),
@@ -149,10 +152,15 @@ const deployedBy = (object: DeploymentObject, who: string): DeploymentObject => 
   },
 });
 
-/** For which options of the executor a change of their Deployment replaces pods that are there. */
-function replacements({ before, after }: Partial<Change> = {}): string[] {
+/**
+ * For which options of the executor a change of their Deployment replaces pods that are there.
+ * @param read what it is else: what such pods read
+ */
+function replacements(change: Change | undefined, read: string): string[] {
+  const { before, after } = change ?? {};
   if (!before || !after || revisionOf(before) === revisionOf(after)) return [];
-  return podChanges(before, after);
+  const words = podChanges(before, after);
+  return words.length > 0 ? words : [read];
 }
 
 /** By how many pods it has less of them. */
@@ -180,9 +188,7 @@ function podChanges(before: V1Deployment, after: V1Deployment): string[] {
   const changed = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter(
     (key) => !isDeepStrictEqual(was[key], is[key]),
   );
-  const words = changed.map((key) => wordOf[key] ?? key);
-  // Else only what they read has changed.
-  return words.length > 0 ? [...new Set(words)] : ['values of variables or certificates'];
+  return [...new Set(changed.map((key) => wordOf[key] ?? key))];
 }
 
 /** What an update does to what runs on the cluster, in sentences. */
