@@ -96,7 +96,7 @@ describe('a static cluster on Kubernetes, as objects', () => {
     );
     assert.match(
       line(worker.command),
-      /^python3 -m distributed\.cli\.dask_worker tls:\/\/etl-scheduler:8786 --name \$\(POD_NAME\) .* --nthreads 2 --memory-limit 2147483648 --resources GPU=1$/,
+      /^python3 -m distributed\.cli\.dask_worker tls:\/\/etl-scheduler:8786 --name \$\(POD_NAME\) --preload-nanny .* --nthreads 2 --memory-limit 2147483648 --resources GPU=1$/s,
     );
     for (const { spec, container } of [scheduler, worker]) {
       const env = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]));

@@ -235,11 +235,24 @@ function workerDeployment(shape: DeploymentShape): V1Deployment {
   };
 }
 
+/**
+ * What a nanny does before it registers: it tries to connect until that succeeds. A node that hears of a service loses
+ * connections for a moment, and Dask gives its second try all of its half a minute, then ends. A shorter timeout in Dask's
+ * configuration would have nannies end that wait for their scheduler, and would hold among workers.
+ */
+const untilAnswered = `from distributed.comm import connect
+from distributed.utils_comm import retry
+async def dask_setup(nanny):
+    answer = lambda: connect(nanny.scheduler_addr, timeout=3, **nanny.connection_args)
+    await (await retry(answer, ${deathTimeoutSeconds}, 0.1, 0.5, operation="connecting to the scheduler")).close()
+`;
+
 /** @param scheduler its address; a variable may stand in it */
 export function workerCommand(shape: DeploymentShape, scheduler: string, name = '$(POD_NAME)'): string[] {
   const { executor, threads, memoryBytes } = shape;
   return [
     ...['python3', '-m', 'distributed.cli.dask_worker', scheduler, '--name', name],
+    ...['--preload-nanny', untilAnswered],
     // Its pages are for this pod alone: they have no TLS.
     ...['--dashboard-address', `127.0.0.1:${workerPort}`, '--local-directory', '/tmp/dask'],
     ...['--death-timeout', String(deathTimeoutSeconds)],
