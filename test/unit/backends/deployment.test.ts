@@ -319,7 +319,9 @@ esac
     assert.deepEqual(jupyter, { enabled: false, rbac: false });
     assert.deepEqual(worker.image, { repository: 'registry:5000/etl', tag: '3' });
     assert.equal(worker.replicas, 3);
-    assert.deepEqual(worker.extraArgs, ['--nthreads', '2', '--memory-limit', '1073741824']);
+    assert.deepEqual(worker.extraArgs, [
+      ...['--local-directory', '/tmp/dask', '--nthreads', '2', '--memory-limit', '1073741824'],
+    ]);
     assert.deepEqual(imageParts('registry:5000/etl'), { repository: 'registry:5000/etl', tag: 'latest' });
     assert.deepEqual(imageParts('etl@sha256:ab'), { repository: 'etl@sha256', tag: 'ab' });
   });
@@ -364,7 +366,7 @@ esac
     );
     const values = loadYaml(text) as Record<string, Record<string, Record<string, unknown>>>;
     const keysOf = (of: object | undefined) => Object.keys(of ?? {}).sort();
-    assert.deepEqual(keysOf(values), ['jupyter', 'scheduler', 'worker']);
+    assert.deepEqual(keysOf(values), ['fullnameOverride', 'jupyter', 'scheduler', 'worker']);
     assert.deepEqual(keysOf(values.scheduler), common);
     assert.deepEqual(
       keysOf(values.worker),

@@ -26,6 +26,8 @@ function helmValues(shape: DeploymentShape): object {
   const { executor } = shape;
   const { volumes, volume_mounts, annotations } = executor;
   return {
+    // Else the chart puts its own name in between, which is too long for some names.
+    fullnameOverride: shape.name,
     scheduler: {
       ...commonValues(executor),
       ...resourcesOf(shape, 'scheduler'),
@@ -78,13 +80,15 @@ function workerArguments(shape: DeploymentShape): object {
   const { executor, threads, memoryBytes } = shape;
   const { limits } = containerResources(executor, 'worker', memoryBytes);
   const own = [
+    // Older ones write to where they start, which their user may not.
+    ...['--local-directory', '/tmp/dask'],
     // What comes last counts; 0 and auto are Dask's defaults.
     ...(limits || threads !== undefined ? ['--nthreads', String(threads ?? 0)] : []),
     ...(limits || memoryBytes !== undefined ? ['--memory-limit', String(memoryBytes ?? 'auto')] : []),
     ...resourceFlags(executor),
     ...workerFlags(executor),
   ];
-  return own.length > 0 ? { extraArgs: own } : {};
+  return { extraArgs: own };
 }
 
 function resourcesOf(shape: DeploymentShape, role: 'scheduler' | 'worker'): object {
