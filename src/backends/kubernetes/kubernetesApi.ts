@@ -207,13 +207,15 @@ export class KubernetesApi {
   }
 
   /**
-   * Opens a WebSocket to a subresource of a pod. Its frames begin with the number of their stream.
+   * Opens a WebSocket to a subresource of a pod. Its frames begin with the number of their stream, but in a tunnel.
    * @param path such as `exec?command=…`
+   * @param tunnel that is rather had, where the server knows it
    */
   async connect(
     pod: string,
     path: string,
     onFrame: (stream: number, data: Buffer) => void,
+    tunnel?: Tunnel,
   ): Promise<PodSocket> {
     const options: ClientOptions = {};
     await loggedIn(this.#config, this.#config.applyToHTTPSOptions(options));
@@ -225,10 +227,24 @@ export class KubernetesApi {
       handshakeTimeout: handshakeMs,
       // Masks are for the sake of what reads along, which TLS keeps away; masking takes longer than all else here.
       ...(isSecure && { generateMask: () => undefined }),
+      ...(tunnel && {
+        finishRequest: (request) => {
+          request.setHeader('Sec-WebSocket-Protocol', [tunnel.protocol, ...streamProtocols].join(', '));
+          request.end();
+        },
+      }),
     });
     endInSilence(socket);
-    socket.on('message', (data: Buffer) => {
+    let onMessage = (data: Buffer) => {
       if (data.length > 0) onFrame(data[0] ?? 0, data.subarray(1));
+    };
+    socket.on('message', (data: Buffer) => onMessage(data));
+    socket.once('upgrade', ({ headers }) => {
+      if (!tunnel || headers['sec-websocket-protocol'] !== tunnel.protocol) return;
+      onMessage = tunnel.onData;
+      tunnel.onOpen();
+      // `ws` takes no name with a slash, neither asked for nor answered.
+      headers['sec-websocket-protocol'] = streamProtocols[0];
     });
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve).on('error', reject); // later ones are followed by `close`
@@ -255,6 +271,14 @@ function endInSilence(socket: WebSocket): void {
   }, beatMs);
   timer.unref();
   socket.once('close', () => clearInterval(timer));
+}
+
+/** What goes through a WebSocket without streams of its own. */
+export interface Tunnel {
+  readonly protocol: string;
+  /** The server has it. */
+  readonly onOpen: () => void;
+  readonly onData: (data: Buffer) => void;
 }
 
 /** The part of `ws` that is used here. */

@@ -1,11 +1,18 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { within } from '../../core/limit.ts';
 import type { KubernetesApi, PodSocket } from './kubernetesApi.ts';
+import { SpdyForward } from './spdy.ts';
 
 /** What may wait to be sent before whoever sends is asked to wait. */
 const mostBufferedBytes = 1024 * 1024;
 const dataStream = 0;
 /** Each stream of a forward begins with the number of its port. */
 const portBytes = 2;
+const normalClosure = 1000;
+/** For a node to connect to a port. */
+const openMs = 20_000;
+/** For a node to pass on the last of what was sent. */
+const lingerMs = 5_000;
 
 /** A connection to a port of a pod. */
 export interface PodPort {
@@ -27,7 +34,10 @@ export interface PodPortEvents {
   onEnd(): void;
 }
 
-/** Connects to a port of a pod as `kubectl port-forward` does: by a WebSocket, through the API server. */
+/**
+ * Connects to a port of a pod as `kubectl port-forward` does: by a WebSocket, through the API server. Servers from 1.31 on have
+ * a tunnel in it to the node, whose SPDY costs a third there of what a WebSocket does; others pass on the WebSocket itself.
+ */
 export async function openPodPort(
   api: KubernetesApi,
   pod: string,
@@ -44,20 +54,58 @@ export async function openPodPort(
     if (stream === dataStream) onData(content);
     else socket?.terminate();
   };
-  const opened = await api.connect(pod, `portforward?ports=${port}`, onFrame);
+  const ready = Promise.withResolvers<void>();
+  // An API server notes each that ends otherwise.
+  const onLast = () => socket?.close(normalClosure);
+  const spdy = new SpdyForward({ onReady: ready.resolve, onData, onEnd: onLast });
+  let isTunnel = false;
+  const opened = await api.connect(pod, `portforward?ports=${port}`, onFrame, {
+    protocol: 'SPDY/3.1+portforward.k8s.io',
+    onOpen: () => {
+      isTunnel = true;
+    },
+    onData: (data) => spdy.take(data),
+  });
   socket = opened;
   opened.on('error', () => opened.terminate()); // `close` follows
+  const frame = isTunnel ? (parts: readonly Buffer[]) => spdy.frame(parts) : framed;
+  if (isTunnel) {
+    opened.send(spdy.opening(port));
+    await opening(opened, ready.promise);
+  }
   opened.on('close', onEnd);
+  let lingering: NodeJS.Timeout | undefined;
   return {
     get bufferedAmount() {
       return opened.bufferedAmount;
     },
-    send: (parts, onSent) => opened.send(framed(parts), onSent),
+    send: (parts, onSent) => opened.send(frame(parts), onSent),
     pause: () => opened.pause(),
     resume: () => opened.resume(),
-    close: () => opened.close(),
+    close: () => {
+      if (!isTunnel) opened.close();
+      if (!isTunnel || lingering) return;
+      // What the node has of it would be lost with the connection; it answers with its own end.
+      opened.send(spdy.frame([]));
+      opened.resume();
+      lingering = setTimeout(() => opened.terminate(), lingerMs).unref();
+      opened.on('close', () => clearTimeout(lingering));
+    },
     destroy: () => opened.terminate(),
   };
+}
+
+/** Waits for a port to take data. */
+async function opening(opened: PodSocket, ready: Promise<void>): Promise<void> {
+  const closed = Promise.withResolvers<never>();
+  opened.on('close', () => closed.reject(new Error('the connection ended before the port was there')));
+  const late = () => new Error(`the port was not there within ${openMs / 1000} s`);
+  try {
+    await within(Promise.race([ready, closed.promise]), openMs, late);
+  } catch (error) {
+    opened.terminate();
+    throw error;
+  }
 }
 
 /** Behind the number of their stream, in one frame: of frames that go on in others servers make several streams' data. */
@@ -141,6 +189,12 @@ export class PortForward {
     let remote: PodPort | undefined;
     const to = await openPodPort(this.#api, pod, this.#target, {
       onData: (data) => {
+        if (!socket.writable) return;
+        // What comes at once is often in pieces.
+        if (socket.writableCorked === 0) {
+          socket.cork();
+          process.nextTick(() => socket.uncork());
+        }
         if (socket.write(data) || !remote) return;
         remote.pause();
         socket.once('drain', () => remote?.resume());
