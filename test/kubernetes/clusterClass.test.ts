@@ -60,7 +60,7 @@ describe('a KubeCluster by its class', function () {
       const id = await begin(`run-${process.pid}`, 'plain.py');
       const run = await bench.over(id, 150_000);
       assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
-      assert.match(bench.runs.output(id)?.text() ?? '', /total 10/);
+      assert.match(await bench.printed(id), /total 10/);
       await bench.until(() => bench.store.snapshot.clusters.size === 0, 60_000);
       await nothingIsThere();
     });

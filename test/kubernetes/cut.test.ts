@@ -103,7 +103,7 @@ describe('on Kubernetes, when the API server is away for a while', function () {
       const id = await started(bench, await executorOf('dask-latest'), flow, 'cutplain.py');
       await goAway();
       const run = await bench.over(id, 60_000);
-      const printed = bench.runs.output(id)?.text() ?? '';
+      const printed = await bench.printed(id);
       assert.equal(run.state.kind, 'completed', `${JSON.stringify(run.state)}\n${printed}`);
       assert.match(printed, /results 16 True begun 16/);
       notLost(bench);
@@ -123,7 +123,7 @@ describe('on Kubernetes, when the API server is away for a while', function () {
       const id = await started(bench, await executorOf('prefect3'), flow, 'slow.py');
       await goAway();
       const run = await bench.over(id, 90_000);
-      const printed = bench.runs.output(id)?.text() ?? '';
+      const printed = await bench.printed(id);
       assert.equal(run.state.kind, 'completed', `${JSON.stringify(run.state)}\n${printed}`);
       assert.deepEqual(
         run.tasks.map(({ name, counts }) => [name, counts.completed]),
