@@ -264,8 +264,11 @@ async function change(
   const before = live.get(keyOf(object));
   // One that refers to a Role which is not there yet is refused; that of the Role tells whether it may be given.
   const isEarly = apply.kind === 'RoleBinding' && !before;
-  const after = isEarly ? apply : await store.apply(apply, true);
-  if (!before) return { what: 'create', object, before, apply, after };
+  if (!before) {
+    const after = isEarly ? apply : await store.apply(apply, true);
+    return { what: 'create', object, before, apply, after };
+  }
+  const after = await store.tryUpdate(before, apply);
   if (isDeepStrictEqual(plain(before), plain(after))) return undefined;
   return { what: 'update', object, before, apply, after };
 }

@@ -11,6 +11,8 @@ import { namesOf } from './shape.ts';
 
 /** By which the API server knows what of an object is ours. */
 const fieldManager = 'flow-clusters';
+/** Who says how many workers there are from when this is no longer ours to say until their scheduler says it. */
+const numberManager = 'flow-clusters-workers';
 const removeTimeoutMs = 90_000;
 const lookMs = 200;
 /** Of a change that another one comes before. */
@@ -91,11 +93,20 @@ export class DeploymentStore {
    * @param dryRun only tells what would come of it
    */
   apply(object: KubernetesObject, dryRun = false): Promise<KubernetesObject> {
+    return this.#apply(object, fieldManager, dryRun ? 'All' : undefined);
+  }
+
+  /** What would come of {@link update}. Nothing is changed. */
+  tryUpdate(before: KubernetesObject, object: KubernetesObject): Promise<KubernetesObject> {
+    const number = numberToHandOver(before, object);
+    return this.apply(number === undefined ? object : withNumber(object, number), true);
+  }
+
+  #apply(object: KubernetesObject, manager: string, dryRun?: string): Promise<KubernetesObject> {
     const { namespace, library } = this.#api;
     const body = { ...object, metadata: { ...object.metadata, namespace } };
     const { ServerSideApply } = library.PatchStrategy;
-    const dry = dryRun ? 'All' : undefined;
-    return this.#objects.patch(body, undefined, dry, fieldManager, true, ServerSideApply);
+    return this.#objects.patch(body, undefined, dryRun, manager, true, ServerSideApply);
   }
 
   /**
@@ -167,18 +178,26 @@ export class DeploymentStore {
       const isSame =
         live?.metadata?.uid === before.metadata?.uid && isDeepStrictEqual(live && ours(live, object), seen);
       if (!live || !isSame) throw changedError(object, this.#api.namespace);
-      const { uid, resourceVersion } = live.metadata ?? {};
       try {
-        await this.apply({
-          ...object,
-          metadata: { ...object.metadata, uid, resourceVersion },
-        } as KubernetesObject);
+        await this.apply(seenAs(await this.#handOver(live, object), object));
         return;
       } catch (error) {
         if (codeOf(error) !== 409) throw error;
         if (tries === mostTries) throw changedError(object, this.#api.namespace);
       }
     }
+  }
+
+  /**
+   * Has somebody else say how many workers there are, where we did and are to do so no longer: what nobody says becomes one.
+   * @returns how it is now
+   */
+  async #handOver(live: KubernetesObject, object: KubernetesObject): Promise<KubernetesObject> {
+    const number = numberToHandOver(live, object);
+    if (number === undefined) return live;
+    const { apiVersion, kind, name } = nameOf(object);
+    const only = { apiVersion, kind, metadata: { name } } as KubernetesObject;
+    return this.#apply(seenAs(live, withNumber(only, number)), numberManager);
   }
 
   /** Harmless where it is gone already, or another has its name. */
@@ -272,6 +291,28 @@ function ours(live: KubernetesObject, applied: KubernetesObject): unknown {
   const { spec } = applied as V1Deployment;
   return spec && spec.replicas === undefined ? unscaled(plain(live)) : plain(live);
 }
+
+/** Refused where it is another one, or another version, than that which was seen. */
+function seenAs({ metadata }: KubernetesObject, object: KubernetesObject): KubernetesObject {
+  const { uid, resourceVersion } = metadata ?? {};
+  return { ...object, metadata: { ...object.metadata, uid, resourceVersion } } as KubernetesObject;
+}
+
+/** How many pods there are, of one whose number we have said and that is now applied without any; else undefined. */
+function numberToHandOver(live: KubernetesObject, applied: KubernetesObject): number | undefined {
+  const { spec } = applied as V1Deployment;
+  if (applied.kind !== 'Deployment' || spec?.replicas !== undefined) return undefined;
+  const isOurs = live.metadata?.managedFields?.some(({ manager, operation, fieldsV1 }) => {
+    const fields = fieldsV1 as { 'f:spec'?: { 'f:replicas'?: object } } | undefined;
+    return (
+      manager === fieldManager && operation === 'Apply' && fields?.['f:spec']?.['f:replicas'] !== undefined
+    );
+  });
+  return isOurs ? (live as V1Deployment).spec?.replicas : undefined;
+}
+
+const withNumber = (object: KubernetesObject, replicas: number): KubernetesObject =>
+  ({ ...object, spec: { ...(object as V1Deployment).spec, replicas } }) as KubernetesObject;
 
 /** Without what says how many pods there are. */
 export function unscaled(object: KubernetesObject): KubernetesObject {
