@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { AppsV1Api, CoreV1Api } from '@kubernetes/client-node';
 import { imageOf } from '../../scripts/lib/docker.mjs';
 import { UserError } from '../../src/core/errors.ts';
@@ -7,9 +8,11 @@ import { ClusterManager } from '../../src/core/manager.ts';
 import { Store } from '../../src/core/store.ts';
 import { clusterNodes, type TreeNode } from '../../src/core/tree.ts';
 import { watchScheduler } from '../../src/dask/watch.ts';
+import type { PythonHost } from '../../src/host/pythonHost.ts';
 import { RunChannels } from '../../src/runs/channel.ts';
 import { ClusterLog } from '../../src/runs/clusterLog.ts';
 import { ClusterOutputs } from '../../src/runs/clusterOutputs.ts';
+import { preflight } from '../../src/runs/preflight.ts';
 import { daskEnv } from '../support/daskEnvs.ts';
 import {
   deploy,
@@ -23,8 +26,16 @@ import {
 } from '../support/deployments.ts';
 import { runOn } from '../support/foreignClient.ts';
 import { MemoryLog } from '../support/host.ts';
-import { liveBench, pythonOf } from '../support/hostLive.ts';
+import {
+  flowsDirectory,
+  liveBench,
+  liveHost,
+  prefectHome,
+  pythonOf,
+  removeFolder,
+} from '../support/hostLive.ts';
 import { kubernetesExecutor, testCluster, testNamespace, until } from '../support/kubernetes.ts';
+import { startPrefectServer } from '../support/prefectServer.ts';
 import { startStory, stories } from '../support/stories.ts';
 
 const signal = new AbortController().signal;
@@ -243,29 +254,51 @@ describe('a static cluster that is deployed on Kubernetes', function () {
     assert.equal(row.access(), undefined);
   });
 
-  it('runs a flow of Prefect, with its tasks by name', async function () {
-    this.timeout(400_000);
-    // Of Prefect 1: those of 2 and 3 take a server that pods reach, and from these there is no way to the machine.
-    const [, , story] = stories;
-    assert.equal(story?.environment, 'prefect1');
-    await deploy(await kubernetesExecutor(story.environment, namespace, { n_workers: 1 }), 'flows');
-    const flows = await way('flows');
-    const bench = await liveBench({ python: await pythonOf(story.environment) });
-    try {
-      const clusterId = bench.manager.attach({
-        ...{ name: 'flows', address: flows.address },
-        ...(flows.security && { security: flows.security }),
-      });
-      await bench.until(() => bench.store.snapshot.clusters.get(clusterId)?.state.kind === 'running', 20_000);
-      const id = await startStory(bench, story.api, story.completes, { kind: 'cluster', clusterId });
-      const run = await bench.over(id, 120_000);
-      assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
-      const seen = Object.fromEntries(run.tasks.map((group) => [group.name, group.counts.completed]));
-      assert.deepEqual(seen, story.groups);
-    } finally {
-      await bench.dispose();
-    }
-  });
+  for (const { environment, api, completes, groups } of stories) {
+    if (environment !== 'prefect1' && environment !== 'prefect3') continue;
+    it(`runs a flow of ${environment}, with its tasks by name`, async function () {
+      this.timeout(400_000);
+      const name = `${environment}-flows`;
+      const python = await pythonOf(environment);
+      // Tasks of Prefect 2 and 3 report to a server from where they run.
+      const serverless = api !== 'prefect';
+      const [, url] = await Promise.all([
+        deploy(await kubernetesExecutor(environment, namespace, { n_workers: 1 }), name),
+        serverless ? undefined : startPrefectServer(environment, namespace),
+      ]);
+      const { address, security } = await way(name);
+      const home = serverless ? undefined : await prefectHome(python);
+      const bench = await liveBench({ python, env: { ...home?.env, ...(url && { PREFECT_API_URL: url }) } });
+      try {
+        const clusterId = bench.manager.attach({ name, address, ...(security && { security }) });
+        const cluster = () => bench.store.snapshot.clusters.get(clusterId);
+        await bench.until(() => cluster()?.state.kind === 'running', 20_000);
+        if (home) {
+          const apiOf = async (host: PythonHost) => {
+            const found = cluster();
+            assert.ok(found);
+            const flow = { file: join(flowsDirectory, completes[0]), api };
+            const about = { host, cluster: found, handle: bench.manager.handle(clusterId), flow, signal };
+            const findings = await preflight({ ...about, brief: true });
+            return findings.find(({ message }) => message.includes('Prefect API'))?.message;
+          };
+          const withoutServer = await liveHost({ python, env: home.env });
+          const [here, there] = await Promise.all([apiOf(withoutServer), apiOf(bench.host)]);
+          await withoutServer.dispose();
+          assert.match(here ?? '', /^The only worker does not reach the Prefect API server on this machine/);
+          assert.equal(there, `The Prefect API at ${url} is reached by the only worker`);
+        }
+        const id = await startStory(bench, api, completes, { kind: 'cluster', clusterId });
+        const run = await bench.over(id, 120_000);
+        assert.equal(run.state.kind, 'completed', JSON.stringify(run.state));
+        const seen = Object.fromEntries(run.tasks.map((group) => [group.name, group.counts.completed]));
+        assert.deepEqual(seen, groups);
+      } finally {
+        await bench.dispose();
+        if (home) await removeFolder(home.folder);
+      }
+    });
+  }
 
   it('leaves nothing when it is cancelled, or can’t start, and then says why', async () => {
     const stop = new AbortController();
@@ -385,21 +418,29 @@ recomputed = "no"
     assert.deepEqual(await undeploy('once'), []);
   });
 
-  it('leaves the number of workers to its scheduler, after an update that failed too', async () => {
+  it('leaves the workers that there are to its scheduler when it turns adaptive, and when an update fails', async () => {
     const adapt_kwargs = { minimum: 2, maximum: 3 };
-    await deploy(await executor({ adapt_kwargs }), 'sized');
+    await deploy(await executor(), 'sized');
+    const pods = async () => (await podsOf(namespace, 'worker')).map(({ metadata }) => metadata?.uid).sort();
+    const first = await pods();
+    assert.equal(first.length, 2);
+    const turned = await plan(await executor({ adapt_kwargs }), 'sized');
+    assert.ok(turned.plan.restarts && turned.plan.replacesWorkers.length + turned.plan.endsWorkers === 0);
+    await turned.carryOut({ signal, stage: () => undefined });
+    await workersOf(await way('sized'), 2);
+    assert.deepEqual(await pods(), first);
+    assert.deepEqual((await plan(await executor({ adapt_kwargs }), 'sized')).plan.changes, []);
+
     const apps = testCluster().makeApiClient(AppsV1Api);
-    const workers = () => apps.readNamespacedDeployment({ namespace, name: 'sized-worker' });
-    await until(async () => (await workers()).spec?.replicas === 2);
     const bad = { image: 'localhost:1/no-such-image:1', image_pull_policy: 'Never' } as const;
     await assert.rejects(deploy(await executor({ adapt_kwargs, ...bad }), 'sized'), /is not on its node/);
-    const { spec, metadata } = await workers();
+    const { spec, metadata } = await apps.readNamespacedDeployment({ namespace, name: 'sized-worker' });
     assert.equal(spec?.replicas, 2);
-    const owner = metadata?.managedFields?.find(
+    const owners = metadata?.managedFields?.filter(
       ({ fieldsV1 }) =>
         (fieldsV1 as { 'f:spec'?: object })?.['f:spec']?.['f:replicas' as never] !== undefined,
     );
-    assert.equal(owner?.subresource, 'scale');
+    assert.ok(!owners?.some(({ manager }) => manager === 'flow-clusters'), 'it is not said from here');
     assert.deepEqual((await plan(await executor({ adapt_kwargs }), 'sized')).plan.changes, []);
   });
 

@@ -42,11 +42,15 @@ export function judgeApi({ api, workers, ours }: PreflightFacts): Finding[] {
 
 /** The classic: an address that means this machine on this machine, and the worker itself on a worker. */
 function onLoopback(isOurs: boolean, host: string | null | undefined): Pick<Finding, 'hint' | 'actions'> {
+  // The scheduler may be reached through a tunnel, as one in pods is: there need be no way back then.
   const known = host && !isLoopback(`http://${host}`) ? host : undefined;
-  const text = `prefect config set PREFECT_API_URL=http://${known?.includes(':') ? `[${known}]` : (known ?? '<this machine>')}:4200/api`;
+  const text = `prefect config set PREFECT_API_URL=http://${known?.includes(':') ? `[${known}]` : (known ?? '<its machine>')}:4200/api`;
   const what = isOurs ? 'It listens on loopback' : 'That is a loopback address';
+  const start = known
+    ? 'Start one that workers reach (prefect server start --host 0.0.0.0)'
+    : 'Take Prefect Cloud, or start one that this machine and workers reach, in their network (prefect server start --host 0.0.0.0)';
   return {
-    hint: `${what}, by which each machine means itself. Start one that workers reach (prefect server start --host 0.0.0.0), and name it: ${text}`,
+    hint: `${what}, by which each machine means itself. ${start}, and name it: ${text}`,
     actions: [{ kind: 'copy', label: 'Copy Command', text }],
   };
 }

@@ -358,7 +358,11 @@ describe('preflight', () => {
     const [remote] = judged(api('http://10.0.0.9:4200/api', 'connection refused'));
     assert.doesNotMatch(remote?.hint ?? '', /loopback/);
     const tunnel = judged({ ...api(null, 'no answer'), ours: { ...env, host: '127.0.0.1' } })[0];
-    assert.match(tunnel?.hint ?? '', /http:\/\/<this machine>:4200/, 'its address is not known then');
+    assert.match(
+      tunnel?.hint ?? '',
+      /in their network .*http:\/\/<its machine>:4200/,
+      'there need be no way back',
+    );
   });
 
   it('names a few of many workers', () => {
