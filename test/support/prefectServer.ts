@@ -15,7 +15,9 @@ export async function startPrefectServer(
   const name = `${environment}-server`;
   const labels = { app: name };
   const port = 4200;
-  const command = ['prefect', 'server', 'start', '--host', '0.0.0.0', '--port', `${port}`];
+  // Its pages are written to where Prefect is installed, which its user may not.
+  const env = ['env', 'PREFECT_UI_ENABLED=false'];
+  const command = [...env, 'prefect', 'server', 'start', '--host', '0.0.0.0', '--port', `${port}`];
   const pod = executorPod(await kubernetesExecutor(environment, namespace), {
     ...{ role: 'scheduler', metadata: { name, labels }, container: { command } },
     ...{ mounts: [], volumes: [], template: undefined },
