@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BatchV1Api, CoreV1Api, type V1Pod } from '@kubernetes/client-node';
 import type { ClusterHandle, WorkerNews } from '../../src/core/backend.ts';
@@ -13,7 +11,6 @@ import {
   describeWays,
   kubernetesBackend,
   kubernetesExecutor,
-  leftovers,
   optionsOf,
   testCluster,
   until,
@@ -68,8 +65,6 @@ describeWays('a cluster on Kubernetes', 'cluster', (way, namespaceOf) => {
     return handle;
   }
 
-  /** Of the pod with whose end all of it goes. */
-  const ownerRole = way === 'operator' ? 'keeper' : 'scheduler';
   const workers = async () => (await client?.identity())?.workers ?? [];
   const pods = async (role = 'worker'): Promise<V1Pod[]> => {
     const labelSelector = `flow-clusters/role=${role}`;
@@ -237,32 +232,6 @@ describeWays('a cluster on Kubernetes', 'cluster', (way, namespaceOf) => {
       await untilNothingIsLeft(namespace);
     }
   });
-
-  it('ends by itself when the process that started it is killed', async () => {
-    const program = ['--import', 'tsx', 'test/support/kubernetesOwner.ts'];
-    const owner = spawn(process.execPath, [...program, namespace, 'temporary', way], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    await once(owner.stdout, 'data');
-    assert.ok((await pods()).length > 0);
-    owner.kill('SIGKILL');
-    // Held for five seconds more; a minute later Kubernetes has removed all of it.
-    await until(
-      async () => (await pods(ownerRole)).every(({ status }) => status?.phase === 'Succeeded'),
-      20_000,
-    );
-    await untilNothingIsLeft(namespace, 80_000);
-  }).timeout(240_000);
-
-  it('ends by itself when that process is killed before anything runs', async () => {
-    const program = ['--import', 'tsx', 'test/support/kubernetesOwner.ts'];
-    const owner = spawn(process.execPath, [...program, namespace, 'temporary', way, 'stuck'], {
-      stdio: 'ignore',
-    });
-    await until(async () => (await leftovers(namespace)).some((one) => one.startsWith('secret')));
-    owner.kill('SIGKILL');
-    await untilNothingIsLeft(namespace, 120_000);
-  }).timeout(240_000);
 
   it('says what is wrong with its image, before the time limit', async () => {
     const cases: [Partial<KubernetesExecutor>, RegExp][] = [

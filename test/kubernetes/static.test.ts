@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { CoreV1Api } from '@kubernetes/client-node';
 import type { BackendContext, ClusterHandle, Keepsake } from '../../src/core/backend.ts';
 import type { KubernetesExecutor } from '../../src/core/kubernetesExecutor.ts';
@@ -10,6 +10,7 @@ import {
   kubernetesBackend,
   kubernetesExecutor,
   optionsOf,
+  startOwner,
   testCluster,
   until,
   untilNothingIsLeft,
@@ -103,12 +104,8 @@ describeWays('a static cluster on Kubernetes', 'static', (way, namespaceOf) => {
   });
 
   it('is found as a leftover of a window that was killed, and removed', async () => {
-    const owner = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'test/support/kubernetesOwner.ts', namespace, 'static', way],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    await once(owner.stdout, 'data');
+    const owner = startOwner({ namespace, lifetime: 'static', options: optionsOf(way) });
+    for await (const line of createInterface(owner.stdout)) if (line === 'ready') break;
     // Windows of the tests are told apart by the process that starts them.
     const backend = kubernetesBackend({ owner: { machine: `test-${owner.pid}`, pid: process.pid } });
     const look = () => backend.leftovers([{ namespace }], new AbortController().signal);

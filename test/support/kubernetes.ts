@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { fileURLToPath } from 'node:url';
@@ -12,6 +14,7 @@ import type { Way } from '../../src/backends/kubernetes/objects.ts';
 import { daskClusters, daskWorkerGroups } from '../../src/backends/kubernetes/operatorManifests.ts';
 import type { KubernetesExecutor } from '../../src/core/kubernetesExecutor.ts';
 import { MemoryLog } from './host.ts';
+import type { OwnerOptions } from './kubernetesOwner.ts';
 
 /** The tests' own cluster: started by the stage `kubernetes` or by `scripts/kubernetes-bed.mjs`. */
 export function testKubernetes(): Kubernetes {
@@ -92,16 +95,20 @@ export async function until(condition: () => boolean | Promise<boolean>, limitMs
   }
 }
 
-/** Rejects with what is left of clusters in a namespace, and how long it has been so, if it does not go. */
-export async function untilNothingIsLeft(namespace: string, limitMs = 60_000): Promise<void> {
+/**
+ * Rejects with what is left of clusters in a namespace, and how long it has been so, if it does not go.
+ * @param of a cluster; absent: of all
+ */
+export async function untilNothingIsLeft(namespace: string, limitMs = 60_000, of = ''): Promise<void> {
+  const look = async () => (await leftovers(namespace)).filter((one) => one.includes(of));
   const began = performance.now();
-  let left = await leftovers(namespace);
+  let left = await look();
   let since = began;
   while (left.length > 0) {
     const now = performance.now();
     assert.ok(now - began < limitMs, `left for ${Math.round((now - since) / 1000)} s: ${left.join(', ')}`);
     await sleep(50);
-    const next = await leftovers(namespace);
+    const next = await look();
     if (next.join() !== left.join()) since = now;
     left = next;
   }
@@ -115,6 +122,19 @@ export function kubernetesBackend(options: Partial<BackendOptions> = {}): Kubern
     ...options,
   });
 }
+
+/** A process that stands for a window which has a cluster. */
+export const startOwner = (options: OwnerOptions): ChildProcessByStdio<Writable, Readable, null> =>
+  spawn(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      fileURLToPath(new URL('kubernetesOwner.ts', import.meta.url)),
+      JSON.stringify(options),
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
 
 /** Two workers of one thread. */
 export async function kubernetesExecutor(

@@ -1,22 +1,28 @@
-// A process that has a cluster until it is killed: its arguments are a namespace, a lifetime, a way, and `stuck` where its
-// image can't be pulled.
-import { kubernetesBackend, kubernetesExecutor, optionsOf } from './kubernetes.ts';
+// Stands for a window that has a cluster until it is killed: its first argument (JSON) says which one. It tells on stdout, a
+// line each, how the start goes, and “ready”; it hears on stdin `close`.
+import { createInterface } from 'node:readline';
+import type { KubernetesExecutor } from '../../src/core/kubernetesExecutor.ts';
+import { kubernetesBackend, kubernetesExecutor } from './kubernetes.ts';
 
-const nothing = () => undefined;
+export interface OwnerOptions {
+  readonly namespace: string;
+  readonly lifetime: 'temporary' | 'static';
+  readonly options: Partial<KubernetesExecutor>;
+  /** Absent: a new one. */
+  readonly id?: string;
+}
+
+const tell = (line: string) => void process.stdout.write(`${line}\n`);
+
 async function own(): Promise<void> {
-  const [namespace = 'default', lifetime, way, stuck] = process.argv.slice(2);
-  const image = stuck ? { image: '127.0.0.1:1/x:1', start_timeout: 10 } : {};
-  const options = { n_workers: 1, ...image, ...optionsOf(way === 'operator' ? 'operator' : 'plain') };
-  const executor = await kubernetesExecutor('dask-latest', namespace, options);
-  await kubernetesBackend({ holdSeconds: 5 }).start(executor, {
-    ...{
-      clusterId: 'c1',
-      lifetime: lifetime === 'static' ? 'static' : 'temporary',
-      signal: new AbortController().signal,
-      inherit: {},
-    },
-    ...{ stage: nothing, worker: nothing, scaling: nothing },
+  const { namespace, lifetime, options, id } = JSON.parse(process.argv[2] ?? '{}') as OwnerOptions;
+  const executor = await kubernetesExecutor('dask-latest', namespace, { n_workers: 1, ...options });
+  const backend = kubernetesBackend({ holdSeconds: 5, ...(id && { newId: () => id }) });
+  const handle = await backend.start(executor, {
+    ...{ clusterId: 'c1', lifetime, signal: new AbortController().signal, inherit: {} },
+    ...{ stage: tell, worker: () => undefined, scaling: () => undefined },
   });
-  process.stdout.write('ready\n');
+  createInterface(process.stdin).once('line', () => void handle.close({ force: true }));
+  tell('ready');
 }
 void own();
