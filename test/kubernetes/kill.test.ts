@@ -31,9 +31,11 @@ interface Stage {
   readonly nothing?: true;
 }
 
-const startSeconds = 20;
-/** It is held for five seconds more; half a minute after its end Kubernetes has removed all of it. */
-const goneMs = (startSeconds + 5 + 20) * 1000 + 45_000;
+const startSeconds = 40;
+/** It lasts as long without its window; half a minute after its end Kubernetes has removed all of it. */
+const goneMs = (startSeconds + 15 + 20) * 1000 + 45_000;
+/** So many windows start at once: each has two cores for a part of the time that it may take. */
+const startingAtOnce = 3;
 
 describeWays('a window on Kubernetes that is killed', 'kill', (way, namespaceOf) => {
   const whole = way === 'operator' ? 'daskclusters' : 'pods';
@@ -61,19 +63,33 @@ describeWays('a window on Kubernetes that is killed', 'kill', (way, namespaceOf)
   ];
   const owners: ChildProcess[] = [];
   const gates: ApiGate[] = [];
-  let runs: readonly Promise<void>[] = [];
+  const runs = stages.map((stage, index) => {
+    const id = `kill-${String.fromCharCode(97 + index)}`;
+    return { stage, id, over: Promise.withResolvers<void>() };
+  });
 
   before(() => {
-    // All at once: most of the time of each is a wait.
-    runs = stages.map((stage, index) => leavesNothing(stage, `kill-${String.fromCharCode(97 + index)}`));
-    for (const run of runs) run.catch(() => undefined); // told by its test
+    for (const { over } of runs) over.promise.catch(() => undefined); // told by its test
+    const waiting = [...runs];
+    const start = async () => {
+      for (let run = waiting.shift(); run; run = waiting.shift()) {
+        const { stage, id, over } = run;
+        // That it goes is waited for beside the others.
+        await killed(stage, id).then(
+          () => over.resolve(untilNothingIsLeft(namespaceOf(), goneMs, id)),
+          over.reject,
+        );
+      }
+    };
+    for (let n = 0; n < startingAtOnce; n += 1) void start();
   });
   after(async () => {
     for (const owner of owners) owner.kill('SIGKILL');
     await Promise.all(gates.map((gate) => gate.close()));
   });
 
-  async function leavesNothing(stage: Stage, id: string): Promise<void> {
+  /** Starts a window, kills it at its stage, and looks what the next one finds. */
+  async function killed(stage: Stage, id: string): Promise<void> {
     const { at, done, without, told, closes, stuck } = stage;
     const namespace = namespaceOf();
     const never = new Promise<never>(() => undefined);
@@ -116,9 +132,8 @@ describeWays('a window on Kubernetes that is killed', 'kill', (way, namespaceOf)
       found.map(({ leftover }) => leftover.cluster),
       stage.nothing ? [] : [id],
     );
-    await untilNothingIsLeft(namespace, goneMs, id);
   }
 
-  for (const [index, { name }] of stages.entries())
-    it(`${name}: the next one finds it, and it goes by itself`, () => runs[index]);
+  for (const { stage, over } of runs)
+    it(`${stage.name}: the next one finds it, and it goes by itself`, () => over.promise);
 });
