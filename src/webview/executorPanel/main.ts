@@ -46,7 +46,7 @@ interface Drawn {
 let drawn: Drawn | undefined;
 /** What the extension knows of what stands in the fields. */
 let told: FormValues = {};
-/** What was asked for while the form is to be drawn as it was before: it is not meant for what stands there until then. */
+/** What was asked for while another form is to be drawn: it is not meant for what stands there until then. */
 let asked: (() => void)[] | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -85,6 +85,7 @@ function keepState(): void {
 const list = element('select', { id: 'executor', 'aria-label': 'Executor' });
 list.addEventListener('change', () => {
   tellChange();
+  asked ??= [];
   vscode.postMessage({ type: 'open', key: list.value });
 });
 const discard = button('Discard Changes', () => act('discard'));
