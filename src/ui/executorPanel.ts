@@ -241,7 +241,8 @@ export class ExecutorPanel implements vscode.Disposable, vscode.WebviewPanelSeri
       // What was entered before another executor was drawn is not meant for that.
       if (message.type === 'changed' && drawing === this.#before?.drawing)
         this.#enterLate(draft, this.#before.base);
-      return false;
+      // These are about none of them.
+      return message.type === 'act' && (message.action === 'new' || message.action === 'settings');
     }
     this.#keep({ ...draft, base: this.#draft.base });
     const problem = code && (await this.#fillFrom(code));
