@@ -47,24 +47,32 @@ function mochaStage(name, minutes) {
  * @returns {Stage}
  */
 function liveStage(name, minutes) {
-  return { name, limitMs: minutes * MINUTE_MS, run: (context) => live(name, context) };
+  return { name, limitMs: minutes * MINUTE_MS, run: (context) => liveMocha(name, context) };
 }
+
+/**
+ * @param {string} name @param {{countsFile: string, timeoutMs: number}} context
+ * @param {NodeJS.ProcessEnv} [more] environment
+ */
+const liveMocha = (name, context, more) =>
+  live(name, [bin('mocha')], `test/${name}/**/*.test.ts`, context, more);
 
 /**
  * Runs tests on real parts: where a few fail, their files run once more, by themselves. What passes then is named in
  * the summary.
- * @param {string} name @param {{countsFile: string, timeoutMs: number}} context
+ * @param {string} name @param {[string, ...string[]]} command what takes files of tests @param {string} tests all of them
+ * @param {{countsFile: string, timeoutMs: number}} context
  * @param {NodeJS.ProcessEnv} [more] environment
  * @returns {Promise<Counts>}
  */
-async function live(name, { countsFile, timeoutMs }, more) {
+async function live(name, command, tests, { countsFile, timeoutMs }, more) {
   const until = performance.now() + timeoutMs;
-  const first = await reported([bin('mocha'), `test/${name}/**/*.test.ts`], { countsFile, timeoutMs }, more);
+  const first = await reported([...command, tests], { countsFile, timeoutMs }, more);
   const files = filesToRunAgain(first);
   if (files.length === 0) return counts(first);
   console.log(`\n━━ ${name}, once more: ${files.map((file) => relative(root, file)).join(', ')}`);
   const context = { countsFile: `${countsFile}-again`, timeoutMs: until - performance.now() };
-  return counts(first, await reported([bin('mocha'), ...files], context, more));
+  return counts(first, await reported([...command, ...files], context, more));
 }
 
 /**
@@ -129,13 +137,7 @@ async function python({ countsFile, timeoutMs }) {
   const lint = await allOf([module('ruff', 'check', '.'), module('ruff', 'format', '--check', '.')], {
     timeoutMs,
   });
-  const until = performance.now() + timeoutMs;
-  const pytest = (/** @type {string[]} */ files, /** @type {string} */ reportFile) =>
-    reported(module('pytest', ...files), { countsFile: reportFile, timeoutMs: until - performance.now() });
-  const first = await pytest(['test/python'], countsFile);
-  const files = filesToRunAgain(first);
-  if (files.length > 0) console.log(`\n━━ python, once more: ${files.join(', ')}`);
-  const all = counts(first, files.length > 0 ? await pytest(files, `${countsFile}-again`) : {});
+  const all = await live('python', module('pytest'), 'test/python', { countsFile, timeoutMs });
   return { ...all, failed: all.failed + lint.failed };
 }
 
@@ -167,7 +169,7 @@ async function images() {
 
 /** Tests beside a Docker engine of their own. @type {Stage['run']} */
 function docker(context) {
-  return withDocker(({ host }) => live('docker', context, dockerEnvironment(host)));
+  return withDocker(({ host }) => liveMocha('docker', context, dockerEnvironment(host)));
 }
 
 /** The programs of a Kubernetes, and its images. @type {Stage['run']} */
@@ -178,7 +180,7 @@ async function kubernetesBed() {
 
 /** Tests beside a Kubernetes of their own. @type {Stage['run']} */
 function kubernetes(context) {
-  return withKubernetes((cluster) => live('kubernetes', context, kubernetesEnvironment(cluster)));
+  return withKubernetes((cluster) => liveMocha('kubernetes', context, kubernetesEnvironment(cluster)));
 }
 
 /** A VS Code, and a browser to see it in. @type {Stage['run']} */

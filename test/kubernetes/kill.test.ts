@@ -8,6 +8,7 @@ import {
   describeWays,
   kubernetesBackend,
   optionsOf,
+  ownerHoldSeconds,
   startOwner,
   untilNothingIsLeft,
 } from '../support/kubernetes.ts';
@@ -33,7 +34,7 @@ interface Stage {
 
 const startSeconds = 40;
 /** It lasts as long without its window; half a minute after its end Kubernetes has removed all of it. */
-const goneMs = (startSeconds + 15 + 20) * 1000 + 45_000;
+const goneMs = (startSeconds + ownerHoldSeconds + 20) * 1000 + 45_000;
 /** So many windows start at once: each has two cores for a part of the time that it may take. */
 const startingAtOnce = 3;
 

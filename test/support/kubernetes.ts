@@ -123,6 +123,9 @@ export function kubernetesBackend(options: Partial<BackendOptions> = {}): Kubern
   });
 }
 
+/** How long a cluster of {@link startOwner} lasts without it. A busy machine may take seconds for a word of that. */
+export const ownerHoldSeconds = 15;
+
 /** A process that stands for a window which has a cluster. */
 export const startOwner = (options: OwnerOptions): ChildProcessByStdio<Writable, Readable, null> =>
   spawn(

@@ -2,7 +2,7 @@
 // line each, how the start goes, and “ready”; it hears on stdin `close`.
 import { createInterface } from 'node:readline';
 import type { KubernetesExecutor } from '../../src/core/kubernetesExecutor.ts';
-import { kubernetesBackend, kubernetesExecutor } from './kubernetes.ts';
+import { kubernetesBackend, kubernetesExecutor, ownerHoldSeconds } from './kubernetes.ts';
 
 export interface OwnerOptions {
   readonly namespace: string;
@@ -12,15 +12,12 @@ export interface OwnerOptions {
   readonly id?: string;
 }
 
-/** How long a cluster lasts without its window. A busy machine may take seconds for a word of that. */
-const holdSeconds = 15;
-
 const tell = (line: string) => void process.stdout.write(`${line}\n`);
 
 async function own(): Promise<void> {
   const { namespace, lifetime, options, id } = JSON.parse(process.argv[2] ?? '{}') as OwnerOptions;
   const executor = await kubernetesExecutor('dask-latest', namespace, { n_workers: 1, ...options });
-  const backend = kubernetesBackend({ holdSeconds, ...(id && { newId: () => id }) });
+  const backend = kubernetesBackend({ holdSeconds: ownerHoldSeconds, ...(id && { newId: () => id }) });
   const handle = await backend.start(executor, {
     ...{ clusterId: 'c1', lifetime, signal: new AbortController().signal, inherit: {} },
     ...{ stage: tell, worker: () => undefined, scaling: () => undefined },
